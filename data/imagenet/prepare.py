@@ -1,0 +1,63 @@
+"""Make ImageNet (ILSVRC-2012) ready for use: python data/imagenet/prepare.py --help."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from topfive.datasets.prepare_imagenet import Expected, prepare
+from topfive.problems import Problem
+
+DESCRIPTION = """\
+Unpack the official archives (or take folders that are unpacked), sort the validation images into
+class folders, count, and check every file. Nothing is downloaded. An interrupted run goes on where
+it stopped; a second run changes nothing. Writes ROOT/prepared.json."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    home, official = Path(os.environ.get("TOPFIVE_DATA", "data")) / "imagenet", Expected()
+    add = parser.add_argument
+    add("--root", type=Path, default=home, help=f"folder of train/ and val/ (default: {home})")
+    add("--train-tar", type=Path, metavar="FILE", help="default: ROOT/ILSVRC2012_img_train.tar")
+    add("--val-tar", type=Path, metavar="FILE", help="default: ROOT/ILSVRC2012_img_val.tar")
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="of the validation images: the development kit (.tar.gz), class indices from 0 or "
+        "ILSVRC ids from 1, one a line, or lines of 'file wordnet-id' "
+        "(default: the kit, LOC_val_solution.csv or val_labels.txt in ROOT)",
+    )
+    add("--synsets", type=Path, metavar="FILE", help="the kit's meta.mat, for ILSVRC ids")
+    add("--check", action="store_true", dest="check_only", help="only check, change nothing")
+    add("--expect-train", type=int, default=official.train, metavar="N", help="%(default)s")
+    add("--expect-val", type=int, default=official.val, metavar="N", help="%(default)s")
+    add("--expect-classes", type=int, default=official.classes, metavar="N", help="%(default)s")
+    add("--quiet", action="store_true", help="no progress bar")
+    options = vars(parser.parse_args())
+    options["progress"] = not options.pop("quiet")
+    options["expected"] = Expected(
+        options.pop("expect_train"), options.pop("expect_val"), options.pop("expect_classes")
+    )
+    try:
+        report = prepare(**options)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: the same command goes on where this stopped.", file=sys.stderr)
+        return 130
+    print(
+        f"{options['root']}: {len(report.wordnet_ids):,} classes, {report.train:,} training and "
+        f"{report.val:,} validation images, all whole; fingerprint {report.fingerprint[:16]}"
+    )
+    for name, verdict in report.unusual.items():
+        print(f"  {name} is a {verdict}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Draw the `shapes` data set: python data/shapes/prepare.py --help."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from topfive.datasets import shapes
+from topfive.problems import Problem
+
+
+def main() -> int:
+    defaults = shapes.Settings()
+    parser = argparse.ArgumentParser(
+        description="Draw shapes: JPEG pictures of textured, occluded objects on clutter, laid out "
+        "as ImageNet is. Nothing is downloaded; an interrupted run goes on where it stopped.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    home = Path(os.environ.get("TOPFIVE_DATA", "data")) / "shapes"
+    parser.add_argument("--root", type=Path, default=home, help="folder to write")
+    parser.add_argument("--train-per-class", type=int, default=defaults.train_per_class)
+    parser.add_argument("--val-per-class", type=int, default=defaults.val_per_class)
+    parser.add_argument("--size", type=int, default=defaults.size, help="shorter side in pixels")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--classes", type=int, default=defaults.classes, help="2 to 24")
+    parser.add_argument("--workers", type=int, help="processes (None: one per core)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = vars(parser.parse_args())
+    options["progress"] = not options.pop("quiet")
+    began = time.monotonic()
+    try:
+        root = shapes.write(**options)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: the same command goes on where this stopped.", file=sys.stderr)
+        return 130
+    total = options["classes"] * (options["train_per_class"] + options["val_per_class"])
+    print(f"{root}: {total:,} pictures, ready after {time.monotonic() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Batch normalization over as many images as the paper's devices held, on any number of devices.
+
+The papers normalized over the images of one GPU: 32 (He et al. 2015 on ImageNet) or 64 (on CIFAR-10), not
+over the whole batch. That number is the recipe's `bn_batch`. Where a device holds more images, its batch
+is split into ghost batches; where it holds fewer, neighboring devices share their statistics. torch's
+SyncBatchNorm shares over a fixed group too, but refuses CPU tensors and does not split.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn import functional as F
+
+from topfive.problems import Problem
+
+
+class GroupedBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm2d whose training statistics are those of every `bn_batch` consecutive images.
+
+    The running statistics are averages over those groups. `devices` is the process group that together
+    holds one group of images; None where one device holds whole groups.
+    """
+
+    bn_batch: int
+    devices: dist.ProcessGroup | None
+
+    @classmethod
+    def adopt(
+        cls, norm: nn.BatchNorm2d, bn_batch: int, devices: dist.ProcessGroup | None
+    ) -> "GroupedBatchNorm2d":
+        """The same layer, parameters and buffers included, under grouped statistics."""
+        grouped = cls.__new__(cls)
+        grouped.__dict__ = norm.__dict__
+        grouped.bn_batch, grouped.devices = bn_batch, devices
+        return grouped
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        if self.devices is not None:
+            return self._across_devices(x)
+        groups = x.split(self.bn_batch)
+        before = self.running_mean, self.running_var
+        means, variances, outputs = [], [], []
+        for group in groups:
+            mean, var = (None if b is None else b.clone() for b in before)
+            outputs.append(
+                F.batch_norm(
+                    group, mean, var, self.weight, self.bias, True, self.momentum or 0.0, self.eps
+                )
+            )
+            means.append(mean)
+            variances.append(var)
+        self._remember(means, variances)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    @torch.no_grad()
+    def _remember(self, means: list[Tensor | None], variances: list[Tensor | None]) -> None:
+        for buffer, updates in ((self.running_mean, means), (self.running_var, variances)):
+            if buffer is not None:
+                buffer.copy_(torch.stack([u for u in updates if u is not None]).mean(0))
+
+    def _across_devices(self, x: Tensor) -> Tensor:
+        world = dist.get_world_size(self.devices)
+        axes, shape = (0, 2, 3), (1, -1, 1, 1)
+        mean = all_reduce(x.mean(axes) / world, group=self.devices)
+        centered = x - mean.view(shape)
+        var = all_reduce(centered.square().mean(axes) / world, group=self.devices)
+        if self.running_mean is not None and self.running_var is not None:
+            count = x.numel() // x.shape[1] * world
+            momentum = self.momentum or 0.0
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.detach(), momentum)
+                self.running_var.lerp_(var.detach() * count / (count - 1), momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return centered * scale.view(shape) + self.bias.view(shape)
+
+
+def group_statistics(
+    net: nn.Module, bn_batch: int | None, per_device: int, rank: int, world: int
+) -> None:
+    """Puts every BatchNorm2d of `net` under `bn_batch`, in place; None leaves torch's own, per device.
+
+    per_device: images of one device in one forward pass. Raises Problem where `bn_batch` is neither a
+    multiple nor a divisor of it, or the devices that would have to share do not divide the world.
+    """
+    if bn_batch is None or not any(isinstance(m, nn.BatchNorm2d) for m in net.modules()):
+        return
+    devices = None
+    if per_device % bn_batch != 0:
+        sharing = bn_batch // per_device
+        if bn_batch % per_device != 0 or world % sharing != 0:
+            raise Problem(
+                f"recipe.bn_batch={bn_batch} images cannot be made of {per_device} images on each of {world} "
+                f"devices: choose trainer.devices and trainer.accumulate_grad_batches so that one divides the "
+                f"other, or set recipe.bn_batch={per_device} (a departure)."
+            )
+        # Every process must create every group, its own or not.
+        groups = [dist.new_group(list(range(k, k + sharing))) for k in range(0, world, sharing)]
+        devices = groups[rank // sharing]
+    for parent in list(net.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                setattr(parent, name, GroupedBatchNorm2d.adopt(child, bn_batch, devices))
+
+
+def _running(net: nn.Module) -> Iterator[Tensor]:
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            yield from (b for b in (module.running_mean, module.running_var) if b is not None)
+
+
+@torch.no_grad()
+def average_running_statistics(net: nn.Module) -> None:
+    """Makes the running statistics those of all devices' groups: moving averages are linear, so their mean is exact."""
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        for buffer in _running(net):
+            dist.all_reduce(buffer)
+            buffer /= dist.get_world_size()

@@ -1,0 +1,244 @@
+"""From a configuration to the objects of a run: data, network, Lightning module and trainer."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import DDPStrategy
+
+from topfive.batch_norm import group_statistics
+from topfive.batch_transforms import MeanImage, Pipeline
+from topfive.checkpoints import Checkpoint, DurableCheckpointIO
+from topfive.classifier import Classifier
+from topfive.curve import Curve
+from topfive.datasets import Dataset
+from topfive.loaders.datamodule import DataModule, LoaderSettings
+from topfive.loggers import loggers
+from topfive.mean_image import mean_image
+from topfive.problems import Problem
+from topfive.progress import Progress
+from topfive.runs import CHECKPOINT, Run, identity
+from topfive.schedules import Clock
+from topfive.world import Guard
+
+# Keys of conf/data that are not arguments of the set's loader.
+PART = ("fraction", "per_class", "subset_seed", "minival", "max_unreadable")
+
+
+def data_module(config: dict[str, Any]) -> DataModule:
+    """Reads the data set and lays out its parts; the number of steps follows from their size."""
+    recipe, data = config["recipe"], config["data"]
+    dataset: Dataset = instantiate({k: v for k, v in data.items() if k not in PART})
+    channels = recipe["channels"]
+    dataset = Dataset(
+        dataset.classes,
+        dataset.train.with_channels(channels),
+        dataset.reported.with_channels(channels),
+        dataset.reported_name,
+    )
+    online = recipe["online"]
+    module = DataModule(
+        dataset,
+        part=data,
+        held_out=data["minival"] if _listens(recipe) else 0,
+        crop=instantiate(recipe["crop"]),
+        protocol=instantiate(config["protocol"]),
+        batch=recipe["batch_size"] * (online["block"] if online else 1),
+        reshuffle=recipe["reshuffle"],
+        distorted_copies=recipe["distorted_copies"],
+        seed=config["seed"],
+        settings=LoaderSettings(**config["loader"]),
+    )
+    module.steps = _steps(config, clock(config, module))
+    return module
+
+
+def clock(config: dict[str, Any], data: DataModule) -> Clock:
+    """How the recipe's lengths are counted in steps of this run.
+
+    recipe.shorten is a number of times, or the length that the whole is squeezed into.
+    """
+    recipe = config["recipe"]
+    updates = recipe["online"]["block"] if recipe["online"] else 1
+    whole = Clock(len(data.order.ids), recipe["batch_size"], updates)
+    shorten = recipe["shorten"]
+    if isinstance(shorten, dict):
+        shorten = max(1.0, whole.steps(recipe["duration"]) / whole.steps(shorten))
+    return replace(whole, shorten=shorten)
+
+
+def _listens(recipe: dict[str, Any]) -> bool:
+    """Whether the schedule decides by an error, so that a minival must be held out."""
+    from hydra.utils import get_class
+
+    return bool(get_class(recipe["schedule"]["_target_"]).needs_minival)
+
+
+def _steps(config: dict[str, Any], clock: Clock) -> int:
+    trainer = config["trainer"]
+    steps = clock.steps(config["recipe"]["duration"])
+    if trainer["max_epochs"] is not None:
+        whole = replace(clock, shorten=1.0)
+        steps = min(steps, whole.steps({"epochs": trainer["max_epochs"]}))
+    return steps if trainer["max_steps"] is None else min(steps, trainer["max_steps"])
+
+
+def network(config: dict[str, Any], classes: int) -> torch.nn.Module:
+    """The network with its paper's first weights, drawn by the run's seed."""
+    pl.seed_everything(config["seed"], verbose=False)
+    wanted = config["model"].get("num_classes", classes)
+    if wanted != classes:
+        raise Problem(
+            f"model.num_classes={wanted}, but data={config['choices']['data']} has {classes} classes: leave "
+            f"model.num_classes out, it follows the data."
+        )
+    try:
+        net: torch.nn.Module = instantiate({**config["model"], "num_classes": classes})
+    except Exception as error:
+        cause = error.__cause__
+        if isinstance(cause, Problem | ValueError | TypeError | KeyError):
+            raise Problem(f"model={config['choices']['model']} cannot be built: {cause}") from error
+        raise
+    if config["recipe"]["initialization"] is not None:
+        instantiate(config["recipe"]["initialization"], net)
+    return net
+
+
+def pipeline(config: dict[str, Any], data: DataModule) -> Pipeline:
+    """What is done to a uint8 batch on the device before the network sees it."""
+    transforms = [instantiate(t, _convert_="all") for t in config["recipe"]["transforms"]]
+    mean = config["recipe"]["mean"]
+    if mean is not None:
+        root = config["data"].get("root")
+        cache = Path(root) / ".topfive" if root else Path("outputs") / ".topfive"
+        image = mean_image(
+            data.dataset.train,
+            data.train_ids,
+            data.crop.size,
+            mean["shorter"],
+            cache,
+            config["trainer"]["progress"],
+        )
+        transforms.insert(0, MeanImage(image, mean["follows_crop"]))
+    return Pipeline(transforms)
+
+
+def classifier(config: dict[str, Any], data: DataModule, trainer: pl.Trainer) -> Classifier:
+    """The LightningModule, its batch normalization grouped as the recipe says for these devices."""
+    trainer_options = config["trainer"]
+    net = network(config, len(data.dataset.classes))
+    per_device = per_device_batch(config["recipe"], trainer)
+    module = Classifier(
+        net,
+        pipeline(config, data),
+        config["recipe"],
+        clock(config, data),
+        len(data.dataset.classes),
+        config["seed"],
+        config["data"]["max_unreadable"],
+        per_device,
+    )
+    if trainer_options["channels_last"]:
+        net.to(memory_format=torch.channels_last)
+    if trainer_options["compile"]:
+        net.compile()
+    return module
+
+
+def per_device_batch(recipe: dict[str, Any], trainer: pl.Trainer) -> int:
+    """Images of one device in one forward pass; raises Problem where the global batch does not divide."""
+    batch, world = recipe["batch_size"], trainer.world_size
+    rounds = trainer.accumulate_grad_batches
+    if recipe["online"] and world > 1:
+        raise Problem(
+            f"this recipe updates the weights after every single image, which {world} devices cannot share: set "
+            f"trainer.devices=1."
+        )
+    if batch % (world * rounds):
+        raise Problem(
+            f"recipe.batch_size={batch} does not divide by {world} devices x {rounds} accumulation rounds: choose "
+            f"trainer.devices and trainer.accumulate_grad_batches so that it does, or another batch (a departure)."
+        )
+    return int(batch // (world * rounds))
+
+
+def load_weights(module: Classifier, checkpoint: Path) -> None:
+    """Puts a checkpoint's weights into `module`; raises Problem where it is absent, damaged or of another network."""
+    if not checkpoint.exists():
+        raise Problem(f"there is no checkpoint {checkpoint}: train the run first, or name another.")
+    try:
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
+    except Exception as error:
+        raise Problem(
+            f"the checkpoint {checkpoint} is damaged or not one of ours ({type(error).__name__}): name another run."
+        ) from error
+    missing, unexpected = module.load_state_dict(state, strict=False)
+    if missing or unexpected:
+        raise Problem(
+            f"the checkpoint {checkpoint} is of another network: it lacks {missing[:3]} and has {unexpected[:3]} "
+            f"besides. Name the run that this network was trained in."
+        )
+
+
+def _hardware(options: dict[str, Any]) -> dict[str, Any]:
+    """Trainer arguments that training and testing share."""
+    several = options["num_nodes"] > 1 or options["devices"] not in (1, "1")
+    return {
+        "accelerator": options["accelerator"],
+        "devices": options["devices"],
+        "num_nodes": options["num_nodes"],
+        "strategy": DDPStrategy(broadcast_buffers=False) if several else "auto",
+        "precision": options["precision"],
+        "deterministic": options["deterministic"],
+        "use_distributed_sampler": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": options["progress"],
+        "enable_model_summary": False,
+    }
+
+
+def _callbacks(options: dict[str, Any]) -> list[Callback]:
+    guard = Guard(options["devices"], options["num_nodes"])
+    return [guard, Progress()] if options["progress"] else [guard]
+
+
+def evaluator(config: dict[str, Any]) -> pl.Trainer:
+    """A Trainer that only tests."""
+    options = config["trainer"]
+    return pl.Trainer(**_hardware(options), logger=False, callbacks=_callbacks(options))
+
+
+def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
+    """Lightning's Trainer for this run: one stream of `steps` steps, looked at every so many epochs."""
+    options = config["trainer"]
+    assert data.steps is not None
+    epoch = Clock(len(data.order.ids), data.batch).steps({"epochs": options["check_every"]})
+    checkpoint = Checkpoint(
+        run.directory / CHECKPOINT, options["checkpoint_minutes"], options["checkpoint_every"]
+    )
+    rounds = options["accumulate_grad_batches"]
+    return pl.Trainer(
+        **_hardware(options),
+        max_epochs=1,
+        max_steps=data.steps,
+        val_check_interval=min(epoch, data.steps) * rounds,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        accumulate_grad_batches=rounds,
+        logger=loggers(config["logger"], run.directory, config, identity(config)),
+        callbacks=[*_callbacks(options), checkpoint],
+        plugins=[DurableCheckpointIO()],
+        default_root_dir=run.directory,
+    )
+
+
+def resume(run: Run, data: DataModule, trainer: pl.Trainer) -> None:
+    """Lets data and curve start where the checkpoint left off; raises Problem where it is damaged."""
+    data.resume(run.checkpoint)
+    for logger in trainer.loggers:
+        if isinstance(logger, Curve):
+            logger.resume_at(data.first)

@@ -1,0 +1,248 @@
+"""The one LightningModule: a network, its paper's recipe, and exact counts of errors."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor, nn
+
+from topfive.batch_norm import average_running_statistics, group_statistics
+from topfive.batch_transforms import Pipeline
+from topfive.layers import Dropout
+from topfive.loaders.batch import Batch
+from topfive.parameter_groups import parameter_groups
+from topfive.problems import Problem
+from topfive.schedules import Clock, Schedule
+
+WINDOW = (
+    50  # steps over which training loss and error are averaged, logged and heard by the schedule
+)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Errors over n images; top5 is None where there are five classes or fewer."""
+
+    loss: float
+    top1: int
+    top5: int | None
+    n: int
+    unreadable: int
+
+    def rates(self) -> dict[str, float]:
+        """Fractions for the curves."""
+        top5 = {} if self.top5 is None else {"top5_error": self.top5 / self.n}
+        return {"loss": self.loss / self.n, "top1_error": self.top1 / self.n, **top5}
+
+
+class Tally:
+    """Sums of one split or window, kept on the device so that counting never waits for it."""
+
+    def __init__(self, device: torch.device, classes: int):
+        self.sums, self.classes = torch.zeros(5, dtype=torch.float64, device=device), classes
+
+    @torch.no_grad()
+    def add(self, loss: Tensor, scores: Tensor, labels: Tensor) -> None:
+        """loss: mean over the batch; scores: (batch, classes); an unreadable image counts as wrong."""
+        guesses = scores.topk(min(5, self.classes), dim=1).indices == labels[:, None]
+        right = torch.stack([guesses[:, 0].sum(), guesses.sum()])
+        n = len(labels)
+        self.sums += torch.cat(
+            [(loss * n)[None].double(), (n - right).double(), self.sums.new_tensor([n])]
+            + [(labels < 0).sum()[None].double()]
+        )
+
+    def total(self, reduce: Any) -> Count:
+        """Over all devices: `reduce` sums a tensor over them."""
+        loss, top1, top5, n, unreadable = reduce(self.sums.clone()).tolist()
+        return Count(
+            loss,
+            round(top1),
+            round(top5) if self.classes > 5 else None,
+            round(n),
+            round(unreadable),
+        )
+
+
+class Classifier(pl.LightningModule):
+    """Trains `net` under `recipe` and counts its errors on the validation loaders.
+
+    `scores` holds the counts of the last validation, one per loader, over all devices.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        pipeline: Pipeline,
+        recipe: dict[str, Any],
+        clock: Clock,
+        num_classes: int,
+        seed: int,
+        max_unreadable: float,
+        per_device: int,
+    ):
+        super().__init__()
+        self.net, self.pipeline = net, pipeline
+        self.recipe, self.clock, self.num_classes, self.seed = recipe, clock, num_classes, seed
+        self.max_unreadable, self.per_device = max_unreadable, per_device
+        self.loss = instantiate(recipe["loss"])
+        self.schedule: Schedule = _partial(recipe["schedule"])(clock)
+        self.dropouts = [m for m in net.modules() if isinstance(m, Dropout)]
+        self.automatic_optimization = recipe["online"] is None
+        self.latest: dict[str, float] = {}  # what the progress bar shows
+        self.last_window: dict[str, float] = {}
+        self.scores: list[Count] = []
+        self.seen = self.missed = 0
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.spent_seconds = 0.0  # in training, over all the processes that carried this run
+        self.resumed_window: Tensor | None = None
+
+    def forward(self, images: Tensor, batch: Batch | None = None) -> Tensor:
+        """uint8 images (batch, channels, height, width) to scores (batch, classes), the largest wins."""
+        scores: Tensor = self.net(self.pipeline(images, batch, self.dtype))
+        return scores
+
+    def configure_model(self) -> None:
+        # Here the processes have joined, and no optimizer holds the layers yet.
+        group_statistics(
+            self.net,
+            self.recipe["bn_batch"],
+            self.per_device,
+            self.global_rank,
+            self.trainer.world_size,
+        )
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        groups = parameter_groups(self.net, self.recipe["weight_decay"], self.recipe["decayed"])
+        rate = self.schedule(0)
+        optimizer: torch.optim.Optimizer = _partial(self.recipe["optimizer"])(groups, lr=rate)
+        return optimizer
+
+    # -- training ---------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        self.window = Tally(self.device, self.num_classes)
+        if self.resumed_window is not None and self.global_rank == 0:
+            self.window.sums += self.resumed_window.to(self.device)
+        self.window_start = (time.perf_counter(), self.global_step)
+        if self.recipe["online"] is not None:
+            from topfive.online_passes import OnlinePasses
+
+            self.online = OnlinePasses(self, **self.recipe["online"])
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        rate = self.schedule(self.global_step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        for dropout in self.dropouts:
+            dropout.address = (self.seed, self.global_step, batch.index)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        if self.recipe["online"] is not None:
+            loss, scores = self.online.step(batch)
+            self.window.add(loss, scores, batch.labels)
+            return None
+        scores = self(batch.images, batch)
+        loss = self.loss(scores, batch.labels)
+        self.window.add(loss.detach(), scores.detach(), batch.labels)
+        return loss
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:
+        since, first = self.window_start
+        last = self.global_step == self.trainer.max_steps
+        if self.global_step > first and (self.global_step % WINDOW == 0 or last):
+            self._close_window(time.perf_counter() - since)
+
+    def _close_window(self, seconds: float) -> None:
+        count = self.window.total(self._sum)
+        self.last_window = count.rates()
+        self.spent_seconds += seconds
+        if not torch.tensor(self.last_window["loss"]).isfinite():
+            raise Problem(
+                f"the training loss is {self.last_window['loss']} at step {self.global_step}: training "
+                f"diverged. Lower the rate (recipe.schedule.rate=...) or check the recipe against the model."
+            )
+        self._refuse_unreadable(count)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.schedule.hear_training_error(self.last_window["top1_error"])
+        speed = count.n / seconds
+        self.latest.update(error=self.last_window["top1_error"], images_per_second=speed)
+        self._write(
+            "train", {**self.last_window, "learning_rate": rate, "images_per_second": speed}
+        )
+        self.window = Tally(self.device, self.num_classes)
+        self.window_start = (time.perf_counter(), self.global_step)
+
+    def _refuse_unreadable(self, count: Count) -> None:
+        self.seen, self.missed = self.seen + count.n, self.missed + count.unreadable
+        if count.unreadable and self.missed > self.max_unreadable * self.seen:
+            raise Problem(
+                f"{self.missed} of the {self.seen} training images read so far could not be decoded, more "
+                f"than data.max_unreadable={self.max_unreadable:g} of them (named above). Repair the files, "
+                f"or raise the limit."
+            )
+
+    # -- evaluation -------------------------------------------------------------------------------
+
+    def on_validation_start(self) -> None:
+        average_running_statistics(self.net)
+        loaders = self.trainer.val_dataloaders
+        count = len(loaders) if isinstance(loaders, list) else 1
+        self.tallies = [Tally(self.device, self.num_classes) for _ in range(count)]
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        views = batch.images.shape[1]
+        scores = self(batch.images.flatten(0, 1))
+        if not scores.isfinite().all():
+            raise Problem(
+                "the network's scores are not finite: this checkpoint or run has diverged."
+            )
+        loss = self.loss(scores, batch.labels.repeat_interleave(views))
+        # The papers average probabilities over the views.
+        mean = scores.unflatten(0, (-1, views)).softmax(2).mean(1) if views > 1 else scores
+        self.tallies[dataloader_idx].add(loss, mean, batch.labels)
+
+    def on_validation_end(self) -> None:
+        self.scores = [tally.total(self._sum) for tally in self.tallies]
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            return
+        names = ["reported", "minival"]
+        for name, count in zip(names, self.scores, strict=False):
+            self._write(name, count.rates())
+        self.latest["reported_error"] = self.scores[0].rates()["top1_error"]
+        if self.schedule.needs_minival and not self.trainer.sanity_checking:
+            self.schedule.hear_minival_error(self.scores[1].rates()["top1_error"])
+
+    # -- state ------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["schedule"] = self.schedule.state()
+        checkpoint["window"] = self._sum(self.window.sums.clone()).cpu()
+        checkpoint["spent"] = (self.started, self.spent_seconds)
+        checkpoint["images"] = (self.seen, self.missed)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.schedule.restore(checkpoint["schedule"])
+        self.resumed_window = checkpoint["window"]
+        self.started, self.spent_seconds = checkpoint["spent"]
+        self.seen, self.missed = checkpoint["images"]
+
+    def _sum(self, tensor: Tensor) -> Tensor:
+        total: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")  # type: ignore[assignment]
+        return total
+
+    def _write(self, split: str, values: dict[str, float]) -> None:
+        metrics = {f"{split}/{key}": value for key, value in values.items()}
+        metrics["epoch"] = self.clock.epochs(self.global_step)
+        for logger in self.loggers:
+            logger.log_metrics(metrics, self.global_step)
+
+
+def _partial(target: dict[str, Any]) -> Any:
+    """What a recipe names, still to be called: Hydra would turn our own arguments into its containers."""
+    return instantiate({**target, "_partial_": True, "_convert_": "all"})

@@ -1,0 +1,69 @@
+"""The end of a run: its record on disk and its row on the screen."""
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from rich.console import Console
+
+from topfive import published, results
+from topfive.classifier import Classifier, Count
+from topfive.departures import departures
+from topfive.loaders.datamodule import DataModule
+from topfive.report import table
+from topfive.runs import Run, identity
+
+
+def score(count: Count, protocol: str, split: str) -> results.Score:
+    """The counts of one protocol on one split, as a record keeps them."""
+    return results.Score(protocol, split, count.n, count.top1, count.top5, count.unreadable)
+
+
+@rank_zero_only
+def record(
+    config: dict[str, Any], run: Run, module: Classifier, trainer: pl.Trainer, data: DataModule
+) -> None:
+    """Writes result.json and prints the run beside what was published."""
+    options = {k: v for k, v in config["model"].items() if k != "_target_"}
+    finished = datetime.now(UTC)
+    seconds = module.spent_seconds
+    made = results.Record(
+        identity=identity(config),
+        model=config["choices"]["model"],
+        options=options,
+        recipe=config["choices"]["recipe"],
+        data=config["choices"]["data"],
+        ablation=config["choices"]["ablation"],
+        seed=config["seed"],
+        scores=(score(module.scores[0], data.protocol.name, data.dataset.reported_name),),
+        departures=tuple(departures(config)),
+        trained_on={
+            "split": "train",
+            "n": len(data.train_ids),
+            "held_out": len(data.minival_ids),
+            "unreadable": module.missed,
+        },
+        iterations=trainer.global_step * module.clock.updates,
+        epochs=module.clock.epochs(trainer.global_step),
+        train=module.last_window,
+        config=config,
+        command=shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        world_size=trainer.world_size,
+        started=module.started,
+        finished=finished.isoformat(timespec="seconds"),
+        wall_seconds=seconds,
+        images_per_second=module.seen / seconds if seconds else None,
+        **results.origin(trainer.strategy.root_device.type == "cuda"),
+    )
+    results.write(made, run.result)
+    show([made])
+    print(f"record: {run.result}", flush=True)
+
+
+def show(records: list[results.Record]) -> None:
+    """The table of `records` on the screen."""
+    table.render(records, published.load(), Console())

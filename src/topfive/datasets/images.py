@@ -1,0 +1,119 @@
+"""The two ways in which a set holds its images: all pixels in memory, or photographs on disk."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+MODES = {1: "L", 3: "RGB"}
+
+
+class Unreadable(Exception):
+    """An image file that cannot be decoded; the message names it."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images of one size, resident in memory.
+
+    pixels: uint8, (n, channels, height, width); labels: int64, (n,).
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def channels(self) -> int:
+        """1 (gray) or 3 (color)."""
+        return int(self.pixels.shape[1])
+
+    def read(self, index: int) -> Image.Image:
+        """Image `index` as Pillow holds it."""
+        return Image.fromarray(
+            np.ascontiguousarray(self.pixels[index].transpose(1, 2, 0).squeeze())
+        )
+
+    def with_channels(self, channels: int) -> "Pixels":
+        """The same images in gray (1) or color (3): color to luma as Pillow does (ITU-R 601-2)."""
+        have = self.pixels.shape[1]
+        if have == channels:
+            return self
+        if channels == 3:
+            return Pixels(np.repeat(self.pixels, 3, axis=1), self.labels)
+        weights = np.array([19595, 38470, 7471], dtype=np.int64)  # Pillow's fixed-point L24
+        luma = (np.einsum("nchw,c->nhw", self.pixels.astype(np.int64), weights) + 0x8000) >> 16
+        return Pixels(luma.astype(np.uint8)[:, None], self.labels)
+
+    def name(self, index: int) -> str:
+        """What to call image `index` in a message."""
+        return f"image {index}"
+
+    def fingerprint(self) -> str:
+        """A digest that changes with any pixel or label."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.pixels))
+        digest.update(np.ascontiguousarray(self.labels))
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Image files of any size, decoded when asked for.
+
+    files: paths relative to `root`; labels: int64, (n,).
+    """
+
+    root: Path
+    files: Sequence[str]
+    labels: np.ndarray
+    channels: int = 3
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, index: int) -> Image.Image:
+        """Image `index`, decoded; raises Unreadable for a truncated file or one that is no image."""
+        path = self.root / self.files[index]
+        try:
+            with Image.open(path) as image:
+                return image.convert(MODES[self.channels])
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            reason = "is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+            raise Unreadable(f"{path}: {reason}") from error
+
+    def with_channels(self, channels: int) -> "Photographs":
+        """The same photographs, decoded to gray (1) or color (3)."""
+        return Photographs(self.root, self.files, self.labels, channels)
+
+    def name(self, index: int) -> str:
+        """What to call image `index` in a message."""
+        return str(self.root / self.files[index])
+
+    def fingerprint(self) -> str:
+        """A digest that changes with any file's name, place or size."""
+        digest = hashlib.sha256()
+        for file, label in zip(self.files, self.labels, strict=True):
+            digest.update(f"{file}\t{label}\t{(self.root / file).stat().st_size}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+Images = Pixels | Photographs
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training set and the set that errors are reported on.
+
+    `reported` is named as the papers name it: "test" (MNIST, CIFAR) or "val" (ImageNet, whose test
+    labels are hidden).
+    """
+
+    classes: Sequence[str]
+    train: Images
+    reported: Images
+    reported_name: str

@@ -1,0 +1,32 @@
+"""Files that are either there and whole or not there: what makes an interrupted run resumable."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import IO
+
+SUFFIX = ".part"
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write under a name that no reader looks for, then rename."""
+    part = _part(path)
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def copy(path: Path, source: IO[bytes]) -> None:
+    """As `write`, from a stream; a copy that fails leaves nothing behind."""
+    part = _part(path)
+    try:
+        with part.open("wb") as sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _part(path: Path) -> Path:
+    # The process is in the name: two that write the same file do not disturb each other.
+    return path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")

@@ -1,0 +1,36 @@
+"""What a run does otherwise than its paper: the difference between its configuration and the model's own."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from topfive.config import compose
+from topfive.published import recipes
+from topfive.runs import flatten, subject
+
+
+def departures(config: Mapping[str, Any]) -> list[str]:
+    """One line per value of recipe, data and trainer that is not what `model=NAME` alone composes.
+
+    The recipe's own list comes first. Options of the network are not listed: published numbers are matched
+    on them. Where another recipe or data set was chosen, that one line stands for all its values.
+    """
+    ours, theirs = config["choices"], compose([f"model={config['choices']['model']}"])
+    listed = list(config["recipe"]["departures"])
+    base = [f"model={ours['model']}"]
+    for group in ("recipe", "data"):
+        # A recipe under which the paper itself reports this network is none.
+        if group == "recipe" and ours["recipe"] in recipes(ours["model"]):
+            base.append(f"recipe={ours['recipe']}")
+        elif ours[group] != theirs["choices"][group]:
+            listed.append(f"{group}={ours[group]} (paper: {theirs['choices'][group]})")
+            base.append(f"{group}={ours[group]}")
+    # The same choices without any value overruled.
+    plain = flatten(subject(compose(base)))
+    here = flatten(subject(config))
+    for key in sorted(here.keys() | plain.keys()):
+        decides = (
+            key.partition(".")[0] in ("recipe", "data", "trainer") and key != "recipe.departures"
+        )
+        if decides and here.get(key) != plain.get(key):
+            listed.append(f"{key}={here.get(key)} (paper: {plain.get(key)})")
+    return listed

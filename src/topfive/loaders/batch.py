@@ -1,0 +1,33 @@
+"""What every loader hands over: uint8 crops and the address of every sample."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+UNREADABLE = -1  # the label of a sample whose file could not be decoded
+
+
+class Batch(NamedTuple):
+    """Training: images (batch, channels, size, size); evaluation: (batch, views, channels, size, size).
+
+    images: uint8. labels, index, copy, epoch: int64, (batch,); `index` is the sample's place in its whole
+    split, `copy` is 0 for the image itself and counts the distorted copies that a recipe adds.
+    left, top: int64, whole-pixel offset of the crop in the source (zero where it was resized);
+    flip: bool, mirrored. An unreadable sample is black and labeled UNREADABLE.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: Tensor
+    copy: Tensor
+    epoch: Tensor
+    left: Tensor
+    top: Tensor
+    flip: Tensor
+
+
+def still(images: Tensor, labels: Tensor, index: Tensor) -> Batch:
+    """A batch of evaluation views, which have no epoch, no shift and no mirror to undo."""
+    zeros = torch.zeros_like(labels)
+    return Batch(images, labels, index, zeros, zeros, zeros, zeros, zeros.bool())

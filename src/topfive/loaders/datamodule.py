@@ -1,0 +1,157 @@
+"""Which loader serves which split: the LightningDataModule that train.py and evaluate build."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from topfive.crops import Crop, Shift
+from topfive.datasets import Dataset, Images, Pixels
+from topfive.datasets.subset import draw, hold_out
+from topfive.loaders import memory_loader, torch_loader
+from topfive.loaders.batch import Batch
+from topfive.order import Share, TrainingOrder
+from topfive.problems import Problem
+from topfive.protocols import OneCrop, OneView, Protocol, TenCrop
+
+Kind = Literal["auto", "torch", "memory"]
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """conf/loader: which loader, how many workers, images a device evaluates at once."""
+
+    kind: Kind = "auto"
+    workers: int | None = None
+    evaluation_batch: int = 256
+
+
+def watched(protocol: Protocol) -> Protocol:
+    """The one-view protocol that follows the training of a net tested by many views."""
+    return OneCrop(protocol.size, protocol.shorter) if isinstance(protocol, TenCrop) else protocol
+
+
+class DataModule(pl.LightningDataModule):
+    """Builds loaders when Lightning asks, because only then rank and world size are known.
+
+    train_ids: the part that trains; minival_ids: the part held out from it (may be empty).
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        part: dict[str, Any],
+        held_out: int,
+        crop: Crop,
+        protocol: Protocol,
+        batch: int,
+        reshuffle: bool,
+        distorted_copies: int,
+        seed: int,
+        settings: LoaderSettings,
+    ):
+        super().__init__()
+        self.dataset, self.crop, self.protocol = dataset, crop, protocol
+        self.batch, self.seed, self.settings = batch, seed, settings
+        self.steps: int | None = None  # known once the recipe's lengths are laid on this set's size
+        part_seed = part["subset_seed"]
+        self.train_ids = draw(dataset.train, part_seed, part["fraction"], part["per_class"])
+        self.minival_ids = np.empty(0, dtype=np.int64)
+        if held_out:
+            self.train_ids, self.minival_ids = hold_out(
+                dataset.train, self.train_ids, part_seed, held_out
+            )
+        copies = [self.train_ids + k * len(dataset.train) for k in range(1 + distorted_copies)]
+        self.order = TrainingOrder(np.concatenate(copies), batch, seed, reshuffle)
+        self.first = 0  # step at which training starts; a resumed run sets it
+        self._check(dataset.train, crop)
+
+    def resume(self, checkpoint: Path | None) -> None:
+        """Training starts where `checkpoint` left off; raises Problem where it is damaged."""
+        if checkpoint is None:
+            return
+        try:
+            self.first = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
+        except Exception as error:
+            raise Problem(
+                f"the checkpoint {checkpoint} is damaged or not one of ours ({type(error).__name__}): name another "
+                f"with resume=FILE, or start anew without resume."
+            ) from error
+
+    def _check(self, images: Images, crop: Crop) -> None:
+        if self.settings.kind == "memory" and not (
+            isinstance(images, Pixels) and isinstance(crop, Shift)
+        ):
+            raise Problem(
+                "loader=memory holds sets of equal small images (mnist, cifar10, cifar100, digits) and crops whole "
+                "pixels; this data or recipe needs loader=torch."
+            )
+
+    def in_memory(self, images: Images, geometry: Crop | Protocol) -> bool:
+        """Whether the memory loader serves this split."""
+        fits = isinstance(images, Pixels) and isinstance(geometry, Shift | OneView)
+        return fits and self.settings.kind != "torch"
+
+    @property
+    def share(self) -> Share:
+        assert self.trainer is not None
+        return Share(
+            self.trainer.global_rank, self.trainer.world_size, self.trainer.accumulate_grad_batches
+        )
+
+    @property
+    def device(self) -> torch.device:
+        assert self.trainer is not None
+        return self.trainer.strategy.root_device
+
+    def train_dataloader(self) -> Any:
+        assert self.steps is not None
+        images, share = self.dataset.train, self.share
+        settings = (self.seed, self.order, share, self.steps, self.first)
+        if self.in_memory(images, self.crop):
+            assert isinstance(images, Pixels)
+            assert isinstance(self.crop, Shift)
+            return memory_loader.MemoryTraining(images, self.crop, *settings, self.device)
+        pin = self.device.type == "cuda"
+        return torch_loader.training(images, self.crop, *settings, self.settings.workers, pin)
+
+    def val_dataloader(self) -> list[Any]:
+        protocol = watched(self.protocol)
+        loaders = [self.reported_loader(protocol)]
+        if len(self.minival_ids):
+            loaders.append(self._evaluation(self.dataset.train, self.minival_ids, protocol))
+        return loaders
+
+    def reported_loader(self, protocol: Protocol) -> Any:
+        """The set that errors are reported on, under `protocol`."""
+        reported = self.dataset.reported
+        return self._evaluation(reported, np.arange(len(reported)), protocol)
+
+    def _evaluation(self, images: Images, ids: np.ndarray, protocol: Protocol) -> Any:
+        batch, share = self.settings.evaluation_batch, self.share
+        if self.in_memory(images, protocol):
+            assert isinstance(images, Pixels)
+            return memory_loader.MemoryEvaluation(
+                images, ids, protocol.size, batch, share, self.device
+            )
+        pin = self.device.type == "cuda"
+        return torch_loader.evaluation(
+            images, ids, protocol, batch, share, self.settings.workers, pin
+        )
+
+    def sample(self, count: int, when: int) -> Batch:
+        """`count` training views drawn by (seed, when), for estimates over the training set."""
+        from topfive import streams
+
+        ids = streams.permutation(self.seed, "sample", when, len(self.train_ids))[:count]
+        order = TrainingOrder(self.train_ids[np.sort(ids)], count, self.seed)
+        pixels = self.dataset.train
+        assert isinstance(pixels, Pixels)
+        assert isinstance(self.crop, Shift)
+        loader = memory_loader.MemoryTraining(
+            pixels, self.crop, self.seed, order, Share(), 1, 0, self.device
+        )
+        return next(iter(loader))

@@ -1,0 +1,149 @@
+"""The loader that works everywhere: torch's worker processes, Pillow's decoder, the papers' crops."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from topfive import streams
+from topfive.crops import Box, Crop
+from topfive.datasets import Images, Unreadable
+from topfive.loaders.batch import UNREADABLE, Batch, still
+from topfive.loaders.views import cut
+from topfive.order import Share, TrainingOrder
+from topfive.protocols import Protocol
+
+Address = tuple[int, int]  # (epoch, sample), a sample being image + copy x images
+Sample = tuple[np.ndarray, int, int, int, int, Box]  # view, label, index, copy, epoch, box
+
+
+def workers(asked: int | None) -> int:
+    """Worker processes: as asked, else one for every processor this process may use, at most 8."""
+    return min(8, len(os.sched_getaffinity(0))) if asked is None else asked
+
+
+class TrainingViews(Dataset[Sample]):
+    """Sample (epoch, image + copy x images) to its view of that epoch."""
+
+    def __init__(self, images: Images, crop: Crop, seed: int):
+        self.images, self.crop, self.seed = images, crop, seed
+
+    def __getitem__(self, address: Address) -> Sample:
+        epoch, sample = address
+        copy, index = divmod(sample, len(self.images))
+        try:
+            image = self.images.read(index)
+        except Unreadable:
+            black = np.zeros((self.images.channels, self.crop.size, self.crop.size), dtype=np.uint8)
+            return black, UNREADABLE, index, copy, epoch, Box(0, 0, 0, 0, False)
+        u = streams.uniform(self.seed, "crop", epoch, np.array([sample]), self.crop.draws)[0]
+        box = self.crop(image.height, image.width, u)
+        view = cut(image, box, self.crop.size, self.crop.resizes)
+        return view, int(self.images.labels[index]), index, copy, epoch, box
+
+
+def collate_training(samples: Sequence[Sample]) -> Batch:
+    """A list of samples to one Batch."""
+    views, labels, index, copy, epoch, boxes = zip(*samples, strict=True)
+    whole = [(int(b.left), int(b.top), b.flip) for b in boxes]
+    left, top, flip = zip(*whole, strict=True)
+    numbers = (labels, index, copy, epoch, left, top, flip)
+    return Batch(torch.from_numpy(np.stack(views)), *map(torch.tensor, numbers))
+
+
+class EvaluationViews(Dataset[tuple[np.ndarray, int, int]]):
+    """Sample number to all views of a protocol."""
+
+    def __init__(self, images: Images, ids: np.ndarray, protocol: Protocol):
+        self.images, self.ids, self.protocol = images, ids, protocol
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, row: int) -> tuple[np.ndarray, int, int]:
+        index, size = int(self.ids[row]), self.protocol.size
+        try:
+            image = self.images.read(index)
+        except Unreadable:
+            black = np.zeros((self.protocol.views, self.images.channels, size, size), np.uint8)
+            return black, UNREADABLE, index
+        boxes = self.protocol(image.height, image.width)
+        views = np.stack([cut(image, box, size, self.protocol.resizes) for box in boxes])
+        return views, int(self.images.labels[index]), index
+
+
+def collate_evaluation(samples: Sequence[tuple[np.ndarray, int, int]]) -> Batch:
+    """A list of samples to one Batch."""
+    views, labels, index = zip(*samples, strict=True)
+    return still(torch.from_numpy(np.stack(views)), torch.tensor(labels), torch.tensor(index))
+
+
+class Addresses(Sampler[list[Address]]):
+    """This device's addresses, one list a round, from `first` to the end of step `steps`."""
+
+    def __init__(self, order: TrainingOrder, share: Share, steps: int, first: int):
+        self.order, self.share, self.steps, self.first = order, share, steps, first
+
+    def __iter__(self) -> Iterator[list[Address]]:
+        for step in range(self.first, self.steps):
+            epochs, ids = self.order[step]
+            for turn in range(self.share.accumulate):
+                rows = self.share.rows(self.order.batch, turn)
+                yield list(zip(epochs[rows].tolist(), ids[rows].tolist(), strict=True))
+
+    def __len__(self) -> int:
+        # All rounds of the run, the ones before `first` included: Lightning counts from the run's start.
+        return self.steps * self.share.accumulate
+
+
+def _leave_ctrl_c_to_the_trainer(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def training(
+    images: Images,
+    crop: Crop,
+    seed: int,
+    order: TrainingOrder,
+    share: Share,
+    steps: int,
+    first: int,
+    num_workers: int | None,
+    pin_memory: bool,
+) -> DataLoader[Batch]:
+    """Batches of this device from step `first` on."""
+    count = workers(num_workers)
+    return DataLoader(
+        TrainingViews(images, crop, seed),
+        batch_sampler=Addresses(order, share, steps, first),
+        collate_fn=collate_training,
+        num_workers=count,
+        pin_memory=pin_memory,
+        persistent_workers=False,
+        worker_init_fn=_leave_ctrl_c_to_the_trainer,
+    )
+
+
+def evaluation(
+    images: Images,
+    ids: np.ndarray,
+    protocol: Protocol,
+    batch: int,
+    share: Share,
+    num_workers: int | None,
+    pin_memory: bool,
+) -> DataLoader[Batch]:
+    """Every sample of `ids` exactly once over all devices."""
+    mine = ids[share.rank :: share.world]
+    return DataLoader(
+        EvaluationViews(images, mine, protocol),
+        batch_size=max(1, batch // protocol.views),
+        collate_fn=collate_evaluation,
+        num_workers=workers(num_workers),
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_ctrl_c_to_the_trainer,
+    )

@@ -1,0 +1,63 @@
+"""Which samples make up which training batch: an endless sequence of epochs, addressed by the step.
+
+Epochs follow one another without a seam: a batch may hold the last samples of one epoch and the first of
+the next, so that every sample is seen exactly once an epoch, no batch is short, and iteration k means the
+same whatever the number of devices. (He et al. 2015 count in iterations: 64,000 x 128 images are 163.84
+epochs of CIFAR-10.)
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from topfive import streams
+
+
+@dataclass
+class TrainingOrder:
+    """The samples of every step.
+
+    ids: the training part, as indices of the whole training set; batch: images a step, over all devices.
+    reshuffle=False keeps one random order for all epochs (LeNet-5: LeCun et al. 1998, section III-B).
+    """
+
+    ids: np.ndarray
+    batch: int
+    seed: int
+    reshuffle: bool = True
+    _epochs: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def epoch(self, number: int) -> np.ndarray:
+        """The ids in the order of epoch `number`."""
+        number = number if self.reshuffle else 0
+        if number not in self._epochs:
+            # Two epochs are kept, because a batch can lie in both.
+            self._epochs = {k: v for k, v in self._epochs.items() if k == number - 1}
+            self._epochs[number] = self.ids[
+                streams.permutation(self.seed, "order", number, len(self.ids))
+            ]
+        return self._epochs[number]
+
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(epochs, ids) of the samples of `step`, each (batch,), int64."""
+        position = np.arange(step * self.batch, (step + 1) * self.batch)
+        epochs = position // len(self.ids)
+        ids = np.concatenate(
+            [self.epoch(int(e))[position[epochs == e] % len(self.ids)] for e in np.unique(epochs)]
+        )
+        return epochs, ids
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of every global batch that one device takes, in `accumulate` rounds."""
+
+    rank: int = 0
+    world: int = 1
+    accumulate: int = 1
+
+    def rows(self, batch: int, turn: int) -> slice:
+        """Rows of the global batch in round `turn` of the step; consecutive rows stay together."""
+        size = batch // (self.world * self.accumulate)
+        first = (turn * self.world + self.rank) * size
+        return slice(first, first + size)

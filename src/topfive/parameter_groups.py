@@ -1,0 +1,33 @@
+"""Which parameters are decayed: decided by the type of the module that holds them, never by its name."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+KINDS = ("weights", "biases", "normalization")
+
+
+def kind(module: nn.Module, parameter: str) -> str:
+    """ "weights" or "biases" of a layer, or "normalization" (scale and shift of a norm)."""
+    if isinstance(module, nn.modules.batchnorm._NormBase):
+        return "normalization"
+    return "biases" if parameter == "bias" else "weights"
+
+
+def parameter_groups(
+    net: nn.Module, weight_decay: float, decayed: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Two groups for a torch optimizer: the kinds named in `decayed` at `weight_decay`, the others at 0."""
+    unknown = set(decayed) - set(KINDS)
+    if unknown:
+        raise ValueError(f"recipe.decayed names {sorted(unknown)}; it may name {', '.join(KINDS)}")
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for module in net.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            groups[kind(module, name) in decayed].append(parameter)
+    return [
+        {"params": params, "weight_decay": weight_decay if decay else 0.0}
+        for decay, params in groups.items()
+        if params
+    ]

@@ -1,0 +1,91 @@
+"""The tests that published numbers come from: the views of an image, whose class probabilities are averaged.
+
+Names and definitions are those of the papers and their released code; each class says who used it. The
+probabilities (softmax outputs) of the views are averaged with equal weights.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol as TypingProtocol
+
+from topfive.crops import Box, Shift, scaled, window
+
+
+class Protocol(TypingProtocol):
+    """A list of boxes per image, each brought to `size` x `size`; `views` is their number."""
+
+    name: str
+    size: int
+
+    @property
+    def views(self) -> int:
+        """How many views every image has."""
+        ...
+
+    @property
+    def resizes(self) -> bool:
+        """False where every view is made of whole source pixels."""
+        ...
+
+    def __call__(self, height: int, width: int) -> list[Box]:
+        """The views of an image of `height` x `width` pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneView:
+    """The image as it is, centred on a square of `size` (MNIST: LeCun et al. 1998; CIFAR: He et al. 2015)."""
+
+    size: int
+    name: str = "one_view"
+    views = 1
+    resizes = False
+
+    def __call__(self, height: int, width: int) -> list[Box]:
+        return [Shift(self.size)(height, width, (0.5, 0.5, 0.5))]
+
+
+@dataclass(frozen=True)
+class OneCrop:
+    """Shorter side to `shorter`, the central square of `size` (Caffe's and the ResNet readme's "1-crop")."""
+
+    size: int = 224
+    shorter: int = 256
+    name: str = "one_crop"
+    views = 1
+    resizes = True
+
+    def __call__(self, height: int, width: int) -> list[Box]:
+        resized = scaled(height, width, self.shorter)
+        top, left = ((side - self.size) // 2 for side in resized)
+        return [window(height, width, resized, top, left, self.size, False)]
+
+
+@dataclass(frozen=True)
+class TenCrop:
+    """Four corners and centre of the image at shorter side `shorter`, and their mirrors.
+
+    square=True takes them from the central square of side `shorter` (Krizhevsky et al. 2012, section 4.1),
+    square=False from the whole rectangle (He et al. 2015, Tables 2 and 3, as their readme reads).
+    """
+
+    size: int = 224
+    shorter: int = 256
+    square: bool = False
+    views = 10
+    resizes = True
+
+    @property
+    def name(self) -> str:
+        return "ten_crop_square" if self.square else "ten_crop"
+
+    def __call__(self, height: int, width: int) -> list[Box]:
+        resized = scaled(height, width, self.shorter)
+        field = (self.shorter, self.shorter) if self.square else resized
+        y0, x0 = ((r - f) // 2 for r, f in zip(resized, field, strict=True))
+        bottom, right = (f - self.size for f in field)
+        corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+        return [
+            window(height, width, resized, y0 + y, x0 + x, self.size, flip)
+            for flip in (False, True)
+            for y, x in corners
+        ]

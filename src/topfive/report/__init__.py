@@ -1,0 +1,1 @@
+"""What was published beside what was measured here: `rows` decides, the other files show it."""

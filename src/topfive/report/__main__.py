@@ -1,0 +1,62 @@
+"""`python -m topfive.report outputs/`: the table of all runs below, beside what was published."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from topfive.problems import Problem
+
+USUAL = ("outputs", "results")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0, or 1 if there was nothing to show (the reason goes to stderr)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m topfive.report",
+        description="Prints every run found beside the number its paper published: same network, "
+        "data, split and protocol, with a 95% interval. Nothing is written.",
+    )
+    parser.add_argument(
+        "roots",
+        nargs="*",
+        type=Path,
+        help="folders of runs, or single records (default: outputs/ and results/ if they exist)",
+    )
+    try:
+        _print(parser.parse_args(argv).roots or _usual())
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _usual() -> list[Path]:
+    roots = [Path(name) for name in USUAL if Path(name).is_dir()]
+    if not roots:
+        raise Problem(
+            f"Neither outputs/ nor results/ is in {Path.cwd()}. Run this from the root of the "
+            "repository, or name the folder: python -m topfive.report FOLDER"
+        )
+    return roots
+
+
+def _print(roots: Sequence[Path]) -> None:
+    from rich.console import Console
+
+    from topfive.published import load
+    from topfive.report.table import render
+    from topfive.results import find
+
+    records, skipped = find(roots)
+    if not records:
+        named = "".join(f"\n  {one.path}: {one.reason}" for one in skipped)
+        raise Problem(
+            f"No finished run below {', '.join(map(str, roots))}: a run writes its result.json "
+            f"when it ends. Train one, for example: python train.py model=lenet5{named}"
+        )
+    render(records, load(), Console(), skipped)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The results table in the terminal: one table, or in narrow ones a heading per comparison."""
+
+import os
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from topfive.published import Published
+from topfive.report.rows import Row, rows
+from topfive.results import Record, Skipped
+
+WIDE = 150  # columns from which names and departures fit beside the numbers
+NONE = "—"
+NUMBERS = ("error", "published", "ours", "95% interval", "diff.", "n", "runs")
+LEGEND = (
+    "Errors in %. Intervals are 95%: Wilson over the images of one run, Student's t over the seeds "
+    "of several. Difference (diff.): ours minus published, in points."
+)
+
+
+def render(
+    records: Sequence[Record],
+    published: Sequence[Published],
+    console: Console,
+    skipped: Sequence[Skipped] = (),
+) -> None:
+    """Prints all runs beside what was published, then departures, sources, and what was skipped.
+
+    A run is set beside numbers of its own data set, split and protocol only.
+    """
+    found, replaced = rows(records, published)
+    departures = dict.fromkeys(row.departures for row in found if row.departures)
+    marks = {one: f"[{number}]" for number, one in enumerate(departures, start=1)}
+    comparisons = [list(some) for _, some in groupby(found, key=_comparison)]
+    if console.width >= WIDE:
+        console.print(_wide(comparisons, marks))
+    else:
+        _print_narrow(comparisons, marks, console)
+    runs = [f"{_name(some[0])}: {_run_list(some[0])}" for some in comparisons]
+    unreadable = [f"{_name(some[0])}: {some[0].unreadable:,}" for some in comparisons]
+    for title, lines in (
+        ("", [LEGEND]),
+        ("Departures", [f"{mark} {'; '.join(one)}" for one, mark in marks.items()]),
+        ("Published in", _sources(found)),
+        ("Runs", [line for line, some in zip(runs, comparisons, strict=True) if some[0].runs]),
+        (
+            "Unreadable images",
+            [
+                line
+                for line, some in zip(unreadable, comparisons, strict=True)
+                if some[0].unreadable
+            ],
+        ),
+        ("Skipped", [f"{_shown(one.path)}: {one.reason}" for one in (*skipped, *replaced)]),
+    ):
+        if lines:
+            console.print(Text(f"\n{title}" if title else "", style="bold"))
+        for line in lines:
+            console.print(Text(line, overflow="fold"))
+
+
+def _comparison(row: Row) -> tuple[object, ...]:
+    return row.label, row.data, row.protocol, row.split, row.n, row.departures
+
+
+def _name(row: Row) -> str:
+    return f"{' '.join(row.label)}, {row.data}, {row.protocol}, {row.split}"
+
+
+def _wide(comparisons: Sequence[Sequence[Row]], marks: dict[tuple[str, ...], str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("network", overflow="fold")
+    table.add_column("data", no_wrap=True)
+    table.add_column("protocol", no_wrap=True)
+    table.add_column("split", no_wrap=True)
+    _add_numbers(table)
+    table.add_column("departs", overflow="fold")
+    for some in comparisons:
+        for row in some:
+            first = row is some[0]
+            what = ("\n".join(row.label), row.data, row.protocol, row.split)
+            table.add_row(
+                *(Text(word if first else "") for word in what),
+                *_numbers(row),
+                _departs(row, marks) if first else Text(""),
+            )
+    return table
+
+
+def _print_narrow(
+    comparisons: Sequence[Sequence[Row]], marks: dict[tuple[str, ...], str], console: Console
+) -> None:
+    cells = {id(row): _numbers(row) for some in comparisons for row in some}
+    longest = [
+        max(len(line) for cell in (name, *column) for line in str(cell).split("\n"))
+        for name, column in zip(NUMBERS, zip(*cells.values(), strict=True), strict=True)
+    ]
+
+    def show(some: Sequence[Row]) -> None:
+        # Its own width, not the terminal's: one that is too small wraps, but no digit is cut.
+        width = sum(longest) + 2 * len(longest)
+        table = Table(box=None, padding=(0, 0, 0, 2), show_header=not some, width=width)
+        _add_numbers(table, longest)
+        for row in some:
+            table.add_row(*cells[id(row)])
+        console.print(table, crop=False)
+
+    show([])
+    for some in comparisons:
+        console.print(Text(_name(some[0]), style="bold", overflow="fold"))
+        show(some)
+        if some[0].departures:
+            console.print(Text("  ") + _departs(some[0], marks), overflow="fold")
+
+
+def _add_numbers(table: Table, widths: Sequence[int | None] = (None,) * len(NUMBERS)) -> None:
+    table.add_column(NUMBERS[0], no_wrap=True, width=widths[0])
+    for name, width in zip(NUMBERS[1:], widths[1:], strict=True):
+        table.add_column(name, no_wrap=True, width=width, justify="right")
+
+
+def _numbers(row: Row) -> list[Text]:
+    low, high = row.interval
+    difference = None if row.difference is None else round(row.difference, 2) + 0.0  # no "-0.00"
+    return [
+        Text(row.quantity.removesuffix("_error").replace("top", "top-")),
+        Text("\n".join(map(_printed, row.published)) or NONE, style=_style(row)),
+        Text(f"{100 * row.ours:.2f}"),
+        Text(f"{100 * low:.2f}–{100 * high:.2f}"),
+        Text(NONE if difference is None else f"{difference:+.2f}"),
+        Text(f"{row.n:,}"),
+        Text(str(len(row.seeds))),
+    ]
+
+
+def _printed(one: Published) -> str:
+    lines = [one.value if one.std is None else f"{one.value} ± {one.std}"]
+    if one.statistic != "single":
+        lines.append(one.statistic)
+    if not one.verified:
+        lines.append("unverified")
+    return "\n".join(lines)
+
+
+def _style(row: Row) -> str:
+    return "dim" if row.published and not row.comparable else ""
+
+
+def _departs(row: Row, marks: dict[tuple[str, ...], str]) -> Text:
+    if not row.departures:
+        return Text("")
+    first, more = row.departures[0], len(row.departures) - 1
+    words = f"{first}{f' and {more} more' if more else ''} {marks[row.departures]}"
+    return Text(f"not comparable: {words}" if row.published else words, style=_style(row))
+
+
+def _sources(found: Sequence[Row]) -> list[str]:
+    places: dict[str, dict[str, None]] = {}
+    for one in (one for row in found for one in row.published):
+        places.setdefault(one.paper.citation, {})[one.where] = None
+    return [f"{citation}: {', '.join(where)}" for citation, where in places.items()]
+
+
+def _run_list(row: Row) -> str:
+    separator = "\n  " if len(row.runs) > 1 else ""
+    return separator + separator.join(map(_shown, row.runs))
+
+
+def _shown(path: Path) -> str:
+    """From where the user stands, if it lies there."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,166 @@
+"""The laws of the learning rate: each maps the step to a rate, and may listen to an error.
+
+A recipe writes lengths as the paper does, {iterations: 64000} or {epochs: 90}; a `Clock` turns them into
+steps of this run, `recipe.shorten` included, so that every milestone scales with the whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Length = Mapping[str, float]
+Lengths = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Converts a paper's lengths to steps of this run.
+
+    images: samples an epoch; batch: images an update; updates: updates a step (more than one only where
+    a step is a block of single-sample updates); shorten: how many times shorter the whole is run.
+    """
+
+    images: int
+    batch: int
+    updates: int = 1
+    shorten: float = 1.0
+
+    def steps(self, length: Length) -> int:
+        """Steps of {iterations: k} or {epochs: k}; at least one."""
+        ((unit, count),) = length.items()
+        iterations = {"iterations": count, "epochs": count * self.images / self.batch}[unit]
+        return max(1, round(iterations / self.updates / self.shorten))
+
+    def milestones(self, lengths: Lengths) -> list[int]:
+        """The same for a list of milestones."""
+        ((unit, counts),) = lengths.items()
+        return [self.steps({unit: count}) for count in counts]
+
+    def epochs(self, step: int) -> float:
+        """Epochs that lie before `step`."""
+        return step * self.updates * self.batch / self.images
+
+
+class Schedule(Protocol):
+    """What the training loop asks of a law."""
+
+    needs_minival: bool
+
+    def __call__(self, step: int) -> float:
+        """The rate of `step`, which is asked for in order."""
+        ...
+
+    def hear_training_error(self, error: float) -> None:
+        """Top-1 error (fraction) over the last training window."""
+        ...
+
+    def hear_minival_error(self, error: float) -> None:
+        """Top-1 error (fraction) on the images held out from training."""
+        ...
+
+    def state(self) -> dict[str, float]:
+        """What a checkpoint must keep."""
+        ...
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Takes `state` back."""
+        ...
+
+
+class Table:
+    """Rate `rates[i]` until milestone `until[i]`, the last one to the end.
+
+    Milestones are laid on the clock; a rate holds from the step at its milestone on.
+    """
+
+    needs_minival = False
+
+    def __init__(self, clock: Clock, rates: Sequence[float], until: Lengths):
+        self.rates, self.until = list(rates), clock.milestones(until)
+        if len(self.rates) != len(self.until) + 1:
+            raise ValueError(f"{len(self.rates)} rates need {len(self.rates) - 1} milestones")
+
+    def __call__(self, step: int) -> float:
+        return self.rates[sum(step >= milestone for milestone in self.until)]
+
+    def hear_training_error(self, error: float) -> None:
+        pass
+
+    def hear_minival_error(self, error: float) -> None:
+        pass
+
+    def state(self) -> dict[str, float]:
+        return {}
+
+    def restore(self, state: dict[str, float]) -> None:
+        pass
+
+
+class Divide(Table):
+    """`rate`, divided by `by` at every milestone of `at` (He et al. 2015, section 4.2: 32k and 48k)."""
+
+    def __init__(self, clock: Clock, rate: float, at: Lengths, by: float = 10.0):
+        ((_, milestones),) = at.items()
+        super().__init__(clock, [rate / by**k for k in range(len(milestones) + 1)], at)
+
+
+class WarmUp(Divide):
+    """As Divide, but at `low` until the training error falls below `until_error` (He et al. 2015, section 4.2)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        rate: float,
+        at: Lengths,
+        low: float,
+        until_error: float,
+        by: float = 10.0,
+    ):
+        super().__init__(clock, rate, at, by)
+        self.low, self.until_error, self.warm = low, until_error, False
+
+    def __call__(self, step: int) -> float:
+        return super().__call__(step) if self.warm else self.low
+
+    def hear_training_error(self, error: float) -> None:
+        self.warm = self.warm or error < self.until_error
+
+    def state(self) -> dict[str, float]:
+        return {"warm": float(self.warm)}
+
+    def restore(self, state: dict[str, float]) -> None:
+        self.warm = bool(state["warm"])
+
+
+class Plateau:
+    """`rate`, divided by `by` whenever the minival error has not improved for `patience` checks.
+
+    Krizhevsky et al. 2012, section 5: divided by 10 "when the validation error rate stopped improving",
+    three times in all; the paper did it by hand.
+    """
+
+    needs_minival = True
+
+    def __init__(self, clock: Clock, rate: float, times: int, patience: int, by: float = 10.0):
+        self.rate, self.times, self.by = rate, times, by
+        self.patience = max(1, round(patience / clock.shorten))
+        self.divisions, self.best, self.waited = 0, 1.0, 0
+
+    def __call__(self, step: int) -> float:
+        return self.rate / self.by**self.divisions
+
+    def hear_training_error(self, error: float) -> None:
+        pass
+
+    def hear_minival_error(self, error: float) -> None:
+        self.waited = 0 if error < self.best else self.waited + 1
+        self.best = min(self.best, error)
+        if self.waited >= self.patience and self.divisions < self.times:
+            self.divisions, self.waited = self.divisions + 1, 0
+
+    def state(self) -> dict[str, float]:
+        return {"divisions": self.divisions, "best": self.best, "waited": self.waited}
+
+    def restore(self, state: dict[str, float]) -> None:
+        self.divisions, self.waited = int(state["divisions"]), int(state["waited"])
+        self.best = state["best"]
