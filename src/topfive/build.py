@@ -10,7 +10,6 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
-from topfive.batch_norm import group_statistics
 from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
 from topfive.classifier import Classifier
@@ -191,7 +190,7 @@ def _hardware(options: dict[str, Any]) -> dict[str, Any]:
         "accelerator": options["accelerator"],
         "devices": options["devices"],
         "num_nodes": options["num_nodes"],
-        "strategy": DDPStrategy(broadcast_buffers=False) if several else "auto",
+        "strategy": DDPStrategy(forward_sync_buffers=False) if several else "auto",
         "precision": options["precision"],
         "deterministic": options["deterministic"],
         "use_distributed_sampler": False,
@@ -228,6 +227,7 @@ def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
         val_check_interval=min(epoch, data.steps) * rounds,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
+        log_every_n_steps=1,
         accumulate_grad_batches=rounds,
         logger=loggers(config["logger"], run.directory, config, identity(config)),
         callbacks=[*_callbacks(options), checkpoint],

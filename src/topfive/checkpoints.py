@@ -80,7 +80,7 @@ class Checkpoint(pl.Callback):
         due, number = self._decision(trainer)
         if due or number:
             average_running_statistics(pl_module)
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
             self.saved_at = time.monotonic()
         if number:
             raise Interrupted(number)

@@ -32,6 +32,9 @@ def evaluate(cfg: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from topfive import build, conclude, results
+    from topfive.quiet import quiet_lightning
+
+    quiet_lightning()
 
     asked: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
     config, directory = _config_of(asked)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_only
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from topfive.curve import Curve
 
@@ -51,7 +51,7 @@ def _wandb_mode(wanted: bool | str) -> bool:
         return False
     os.environ["WANDB_MODE"] = "offline"
     why = "the server did not accept the key or did not answer" if key else "no key was found"
-    rank_zero_info(f"W&B: {why}; this run is logged offline: send it later with `wandb sync`.")
+    print(f"W&B: {why}; this run is logged offline: send it later with `wandb sync`.")
     return True
 
 

@@ -50,5 +50,5 @@ def _point(config: object, directory: str) -> None:
     from omegaconf import DictConfig, read_write
 
     assert isinstance(config, DictConfig)
-    with read_write(config):
+    with read_write(config.hydra):
         config.hydra.run.dir = directory

@@ -11,7 +11,7 @@ class StochasticDiagonalLevenbergMarquardt(torch.optim.Optimizer):
     """Gradient descent by lr / (mu + h_kk) for each parameter k (LeCun et al. 1998, App. C).
 
     h_kk, the second derivative of the loss by parameter k, is given by `set_curvature` and stays
-    until the next call; it is part of the state that a checkpoint carries. For LeNet-5 it comes from
+    until the next call; it is part of the state that a checkpoint carries. LeNet-5 takes it from
     `topfive.online.gauss_newton_diagonal`, over 500 samples before every pass.
     """
 

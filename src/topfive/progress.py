@@ -12,6 +12,10 @@ class Progress(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__(refresh_rate=10)
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description("training")
+
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
