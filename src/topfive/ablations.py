@@ -1,4 +1,4 @@
-"""`ablation=NAME` in a multirun stands for all sides of that ablation, the files of conf/ablation/NAME."""
+"""`ablation=NAME` in a multirun stands for all sides of it, the files of conf/ablation/NAME."""
 
 import sys
 from pathlib import Path
@@ -9,13 +9,20 @@ MULTIRUN = ("-m", "--multirun")
 
 def sides(name: str) -> list[str]:
     """The sides of ablation `name` as Hydra names them; itself where it is one side already."""
-    return sorted(f"{name}/{file.stem}" for file in (FOLDER / name).glob("*.yaml")) or [name]
+    if (FOLDER / f"{name}.yaml").is_file():
+        return [name]
+    found = sorted(f"{name}/{file.stem}" for file in (FOLDER / name).glob("*.yaml"))
+    if not found:
+        known = ", ".join(sorted(folder.name for folder in FOLDER.iterdir()))
+        sys.exit(f"train.py: there is no ablation={name}. Ablations: {known}")
+    return found
 
 
 def expand(arguments: list[str]) -> list[str]:
     """The command line with every ablation replaced by its sides.
 
-    An ablation without -m is refused (exit status 1): one side alone shows nothing.
+    An unknown ablation is refused (exit status 1), and so is one without -m: one side alone shows
+    nothing.
     """
     expanded = []
     for argument in arguments:

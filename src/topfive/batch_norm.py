@@ -1,31 +1,50 @@
 """Batch normalization over as many images as the paper's devices held, on any number of devices.
 
-The papers normalized over the images of one GPU: 32 (He et al. 2015 on ImageNet) or 64 (on CIFAR-10), not
-over the whole batch. That number is the recipe's `bn_batch`. Where a device holds more images, its batch
-is split into ghost batches; where it holds fewer, neighboring devices share their statistics. torch's
-SyncBatchNorm shares over a fixed group too, but refuses CPU tensors and does not split.
+The papers normalized over the images of one GPU: 32 (He et al. 2015 on ImageNet) or 64 (on CIFAR-10),
+not over the whole batch. That number is the recipe's `bn_batch`. Where a device holds more images,
+its batch is split into ghost batches; where it holds fewer, neighboring devices share their
+statistics. torch's SyncBatchNorm shares over a fixed group too, but refuses CPU tensors and does not
+split.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 from topfive.problems import Problem
 
 
+class _SumOverDevices(torch.autograd.Function):
+    """The sum of a tensor over the processes of a group; so is the sum of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, mine: Tensor, devices: dist.ProcessGroup) -> Tensor:
+        ctx.devices = devices
+        total = mine.clone()
+        dist.all_reduce(total, group=devices)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone()
+        dist.all_reduce(total, group=ctx.devices)
+        return total, None
+
+
 class GroupedBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d whose training statistics are those of every `bn_batch` consecutive images.
 
-    The running statistics are averages over those groups. `devices` is the process group that together
-    holds one group of images; None where one device holds whole groups.
+    The running statistics are averages over those groups. `devices` is the process group that
+    together holds one group of images; None where one device holds whole groups.
     """
 
     bn_batch: int
     devices: dist.ProcessGroup | None
+    momentum: float
 
     @classmethod
     def adopt(
@@ -42,14 +61,13 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         if self.devices is not None:
             return self._across_devices(x)
-        groups = x.split(self.bn_batch)
         before = self.running_mean, self.running_var
         means, variances, outputs = [], [], []
-        for group in groups:
+        for group in torch.split(x, self.bn_batch):
             mean, var = (None if b is None else b.clone() for b in before)
             outputs.append(
                 F.batch_norm(
-                    group, mean, var, self.weight, self.bias, True, self.momentum or 0.0, self.eps
+                    group, mean, var, self.weight, self.bias, True, self.momentum, self.eps
                 )
             )
             means.append(mean)
@@ -64,43 +82,54 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
                 buffer.copy_(torch.stack([u for u in updates if u is not None]).mean(0))
 
     def _across_devices(self, x: Tensor) -> Tensor:
-        world = dist.get_world_size(self.devices)
+        # As in torch's own kernels: 16-bit images, 32-bit statistics.
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         axes, shape = (0, 2, 3), (1, -1, 1, 1)
-        mean = all_reduce(x.mean(axes) / world, group=self.devices)
-        centered = x - mean.view(shape)
-        var = all_reduce(centered.square().mean(axes) / world, group=self.devices)
-        if self.running_mean is not None and self.running_var is not None:
-            count = x.numel() // x.shape[1] * world
-            momentum = self.momentum or 0.0
-            with torch.no_grad():
-                self.running_mean.lerp_(mean.detach(), momentum)
-                self.running_var.lerp_(var.detach() * count / (count - 1), momentum)
+        mean = self._shared(wide.mean(axes))
+        centered = wide - mean.view(shape)
+        var = self._shared(centered.square().mean(axes))
+        with torch.no_grad():
+            count = x.numel() // x.shape[1] * dist.get_world_size(self.devices)
+            for buffer, now in (
+                (self.running_mean, mean),
+                (self.running_var, var * count / (count - 1)),
+            ):
+                if buffer is not None:
+                    buffer.lerp_(now.to(buffer.dtype), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
-        return centered * scale.view(shape) + self.bias.view(shape)
+        return (centered * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
+
+    def _shared(self, mine: Tensor) -> Tensor:
+        """The mean over the devices of a group; gradients come back from all of them."""
+        world = dist.get_world_size(self.devices)
+        mean: Tensor = _SumOverDevices.apply(mine / world, self.devices)  # type: ignore[no-untyped-call]
+        return mean
 
 
 def group_statistics(
     net: nn.Module, bn_batch: int | None, per_device: int, rank: int, world: int
 ) -> None:
-    """Puts every BatchNorm2d of `net` under `bn_batch`, in place; None leaves torch's own, per device.
+    """Puts every BatchNorm2d of `net` under `bn_batch`, in place; None leaves torch's, per device.
 
-    per_device: images of one device in one forward pass. Raises Problem where `bn_batch` is neither a
-    multiple nor a divisor of it, or the devices that would have to share do not divide the world.
+    per_device: images of one device in one forward pass. Raises Problem where `bn_batch` is neither
+    a multiple nor a divisor of it, or the devices that would have to share do not divide the world.
     """
-    if bn_batch is None or not any(isinstance(m, nn.BatchNorm2d) for m in net.modules()):
+    if bn_batch is None or not any(type(m) is nn.BatchNorm2d for m in net.modules()):
         return
     devices = None
     if per_device % bn_batch != 0:
         sharing = bn_batch // per_device
         if bn_batch % per_device != 0 or world % sharing != 0:
             raise Problem(
-                f"recipe.bn_batch={bn_batch} images cannot be made of {per_device} images on each of {world} "
-                f"devices: choose trainer.devices and trainer.accumulate_grad_batches so that one divides the "
-                f"other, or set recipe.bn_batch={per_device} (a departure)."
+                f"recipe.bn_batch={bn_batch} images cannot be made of {per_device} images on each of "
+                f"{world} devices: choose trainer.devices and trainer.accumulate_grad_batches so that "
+                f"one divides the other, or set recipe.bn_batch={per_device} (a departure)."
             )
         # Every process must create every group, its own or not.
         groups = [dist.new_group(list(range(k, k + sharing))) for k in range(0, world, sharing)]
-        devices = groups[rank // sharing]
+        own = groups[rank // sharing]
+        assert isinstance(own, dist.ProcessGroup)
+        devices = own
     for parent in list(net.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.BatchNorm2d:
@@ -115,7 +144,10 @@ def _running(net: nn.Module) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def average_running_statistics(net: nn.Module) -> None:
-    """Makes the running statistics those of all devices' groups: moving averages are linear, so their mean is exact."""
+    """Makes the running statistics those of all devices' groups.
+
+    Moving averages are linear, so the mean over the devices is exact.
+    """
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         for buffer in _running(net):
             dist.all_reduce(buffer)

@@ -1,7 +1,8 @@
 """What happens to a uint8 batch on the device, for every loader: mean, scale and color noise.
 
-Each is a module that maps float images (batch, channels, height, width) on the scale 0..255 to the same
-shape; statistics are buffers, so that they travel with the checkpoint. `Pipeline` runs a recipe's list.
+Each is a module that maps float images (batch, channels, height, width) on the scale 0..255 to the
+same shape; statistics are buffers, so that they travel with the checkpoint. `Pipeline` runs a recipe's
+list. Where no batch is given the images are evaluation views.
 """
 
 import torch
@@ -12,7 +13,7 @@ from topfive.loaders.batch import Batch
 
 
 class PixelMap(nn.Module):
-    """Linear map that takes 0 to `background` and 255 to `foreground` (LeCun et al. 1998, section II-B)."""
+    """Linear: 0 becomes `background`, 255 `foreground` (LeCun et al. 1998, section II-B)."""
 
     def __init__(self, background: float, foreground: float):
         super().__init__()
@@ -25,9 +26,10 @@ class PixelMap(nn.Module):
 class MeanImage(nn.Module):
     """Subtracts the training set's mean image, (channels, height, width).
 
-    follows_crop=True subtracts it before cropping, as He et al. 2015 do on CIFAR-10 (section 4.2): the mean
-    moves with the crop, and padding is zero, which is the mean. False subtracts the central window
-    whatever the crop, as AlexNet's code does.
+    follows_crop=True subtracts it before cropping, as He et al. 2015 do on CIFAR-10 (section 4.2): the
+    mean moves with the crop and its mirror, and padding is zero, which is the mean. False subtracts the
+    central window whatever the crop, as AlexNet's code does. Evaluation views carry no offset and take
+    the central window.
     """
 
     mean: Tensor
@@ -39,17 +41,21 @@ class MeanImage(nn.Module):
 
     def forward(self, x: Tensor, batch: Batch | None) -> Tensor:
         size = x.shape[-1]
-        height, width = self.mean.shape[1:]
-        centre = ((height - size) // 2, (width - size) // 2)
         if batch is None or not self.follows_crop:
-            return x - self._window(*(torch.tensor([c]) for c in centre), size)
-        # Evaluation views carry no offset: they are centred.
-        moved = self._window(batch.top, batch.left, size)
+            return x - self._center(size)
+        moved = self._windows(batch.top, batch.left, size)
         return x - torch.where(batch.flip[:, None, None, None], moved.flip(3), moved)
 
-    def _window(self, top: Tensor, left: Tensor, size: int) -> Tensor:
-        """The mean at offsets (n,), zero beyond its edge: (n, channels, size, size)."""
-        channels, height, width = self.mean.shape
+    def _center(self, size: int) -> Tensor:
+        """The central window, zero beyond the mean's edge: (channels, size, size)."""
+        height, width = self.mean.shape[1:]
+        left, top = (width - size) // 2, (height - size) // 2
+        margins = (-left, left + size - width, -top, top + size - height)
+        return nn.functional.pad(self.mean, margins)
+
+    def _windows(self, top: Tensor, left: Tensor, size: int) -> Tensor:
+        """The windows at offsets (n,), zero beyond the mean's edge: (n, channels, size, size)."""
+        height, width = self.mean.shape[1:]
         reach = size + max(height, width)
         padded = nn.functional.pad(self.mean, (reach, reach, reach, reach))
         windows = padded.unfold(1, size, 1).unfold(2, size, 1)
@@ -57,11 +63,11 @@ class MeanImage(nn.Module):
 
 
 class PCAColor(nn.Module):
-    """Adds to every pixel of an image a random multiple of each principal component of the RGB values.
+    """Adds to every pixel of an image a random multiple of each principal component of RGB values.
 
     Krizhevsky et al. 2012, section 4.1, with each multiple N(0, 0.1) times the component's standard
-    deviation: the paper prints the eigenvalue, its code takes the root, and with pixels in 0..255 only the
-    root makes sense. deviations: (3,), on the scale 0..255; components: (3, 3), one component a row.
+    deviation: the paper prints the eigenvalue, its code takes the root, and with pixels in 0..255 only
+    the root makes sense. deviations: (3,), on the scale 0..255; components: (3, 3), one a row.
     """
 
     deviations: Tensor
@@ -83,36 +89,36 @@ class PCAColor(nn.Module):
         if batch is None or not self.training:
             return x
         alpha = streams.normal(self.seed, "color", batch.epoch, batch.index, 3).to(x)
-        shift = (alpha * self.strength * self.deviations) @ self.components
+        multiples = alpha * self.strength * self.deviations
+        # A sum of products, because mixed precision would round a matrix product.
+        shift = (multiples[:, :, None] * self.components).sum(1)
         return x + shift[:, :, None, None]
 
 
 class PlanarDistortion(nn.Module):
     """A random planar affine map of every image that is a distorted copy; originals stay as they are.
 
-    LeCun et al. 1998, section III-B: combinations of translation (horizontal and vertical), scaling, squeezing
-    (compression along one axis and elongation along the other) and horizontal shearing. Each is uniform
-    within +- its range: pixels for the translation, a logarithm for scaling and squeezing, the tangent of the
-    angle for shearing. A copy is distorted alike in every epoch: the paper's set is fixed.
+    LeCun et al. 1998, section III-B: combinations of translation (horizontal and vertical), scaling,
+    squeezing (compression along one axis and elongation along the other) and horizontal shearing. Each
+    is uniform within +- its range: pixels for the translation, a logarithm for scaling and squeezing, the
+    tangent of the angle for shearing. A copy is distorted alike in every epoch: the paper's set is fixed.
     """
+
+    ranges: Tensor
 
     def __init__(
         self, seed: int, translation: float, scaling: float, squeezing: float, shearing: float
     ):
         super().__init__()
         self.seed = seed
-        self.register_buffer(
-            "ranges", torch.tensor([translation, translation, scaling, squeezing, shearing]), False
-        )
-
-    ranges: Tensor
+        ranges = torch.tensor([translation, translation, scaling, squeezing, shearing])
+        self.register_buffer("ranges", ranges, persistent=False)
 
     def forward(self, x: Tensor, batch: Batch | None) -> Tensor:
         if batch is None or not self.training:
             return x
         u = streams.uniform(self.seed, "distortion", batch.copy, batch.index, 5).to(x)
-        draw = (2 * u - 1) * self.ranges * (batch.copy > 0)[:, None]
-        right, down, scale, squeeze, shear = draw.unbind(1)
+        right, down, scale, squeeze, shear = ((2 * u - 1) * self.ranges).unbind(1)
         # Output to input coordinates, which grid_sample counts from -1 to 1 over the image.
         wide, high = torch.exp(-scale - squeeze), torch.exp(-scale + squeeze)
         size = x.shape[-1]
@@ -124,7 +130,8 @@ class PlanarDistortion(nn.Module):
             1,
         )
         grid = nn.functional.affine_grid(maps, list(x.shape), align_corners=False)
-        return nn.functional.grid_sample(x, grid, align_corners=False)
+        distorted = nn.functional.grid_sample(x, grid, align_corners=False)
+        return torch.where(batch.copy[:, None, None, None] > 0, distorted, x)
 
 
 class Pipeline(nn.Module):

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,6 +14,9 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from topfive.batch_norm import average_running_statistics
 from topfive.problems import Problem
+from topfive.session import Interrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -24,71 +28,86 @@ class DurableCheckpointIO(TorchCheckpointIO):
         path: str | os.PathLike[str],
         storage_options: Any | None = None,
     ) -> None:
-        """Raises Problem where the disk takes no more; the previous checkpoint is then still there."""
+        """Raises Problem where the disk takes no more; the previous checkpoint is still there."""
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        # One name, not one a process: what a kill leaves behind is overwritten by the next save.
+        temporary = target.with_name(f".{target.name}.part")
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, "wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
-        except (OSError, RuntimeError) as error:  # torch's zip writer wraps what the disk says
-            temporary.unlink(missing_ok=True)
+        except (OSError, RuntimeError) as error:
+            # torch's zip writer stumbles over what the disk said, and says something else.
+            reason = error.__context__ if isinstance(error.__context__, OSError) else error
             raise Problem(
-                f"the checkpoint {target} could not be written ({error}). The one before it is kept: free some "
-                f"space and continue with resume={target.parent}."
+                f"the checkpoint {target} could not be written ({reason}). The one before it, if any, "
+                f"is kept: free some space and continue with resume=auto."
             ) from error
-
-
-class Interrupted(BaseException):
-    """Training was asked to stop by signal `number` and has saved its state."""
-
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
-        self.number = number
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 class Checkpoint(pl.Callback):
-    """Saves `path` every `minutes` or `every_n_steps`, and once more when Ctrl-C or SIGTERM ask to stop.
+    """Saves `path` every `minutes` or `every_n_steps`, at the end, and when told to stop.
 
-    A signal only asks: the step that is being computed is finished first, on all devices alike, and rank 0
-    alone decides. A second signal stops at once, without a checkpoint.
+    It saves between two steps, when the schedule has heard all that the last one had to tell. Ctrl-C
+    and SIGTERM only ask: the step that is being computed is finished first, on all devices alike,
+    and rank 0 alone decides. A second signal stops at once, without a checkpoint.
     """
 
     def __init__(self, path: Path, minutes: float, every_n_steps: int | None):
         self.path, self.seconds, self.every_n_steps = path, 60.0 * minutes, every_n_steps
-        self.saved_at = time.monotonic()
+        self.saved_at, self.saved_step = time.monotonic(), 0
         self.signal = 0
+        self.handlers: dict[int, Any] = {}
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Not earlier: Lightning has set its own handler by now, which would broadcast from within a
+        # collective of the step and end the run without a checkpoint.
         def ask_to_stop(number: int, frame: FrameType | None) -> None:
             if self.signal:
                 raise KeyboardInterrupt
             self.signal = number
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, ask_to_stop)
-        self.saved_at = time.monotonic()
+        self.handlers = {number: signal.signal(number, ask_to_stop) for number in SIGNALS}
+        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+        # A checkpoint between two steps finds Lightning (2.6) with one batch ready and not started. At a
+        # restart it takes that back for the epoch but not for the total, by which it validates.
+        trainer.fit_loop.epoch_loop.batch_progress.total.reset_on_restart()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
     ) -> None:
-        if trainer.fit_loop._should_accumulate():
+        if batch_idx % trainer.accumulate_grad_batches:
             return
         due, number = self._decision(trainer)
         if due or number:
-            average_running_statistics(pl_module)
-            trainer.save_checkpoint(self.path, weights_only=False)
-            self.saved_at = time.monotonic()
+            self._save(trainer, pl_module)
         if number:
             raise Interrupted(number)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._save(trainer, pl_module)
+        self._restore_handlers()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._restore_handlers()
+
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        average_running_statistics(pl_module)
+        trainer.save_checkpoint(self.path, weights_only=False)
+        self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
 
     def _decision(self, trainer: pl.Trainer) -> tuple[bool, int]:
         """Whether to save, and the signal to stop for: rank 0's word, because saving is collective."""
         step = trainer.global_step
-        due = step == trainer.max_steps or (
+        due = step > self.saved_step and (
             step % self.every_n_steps == 0
             if self.every_n_steps is not None
             else time.monotonic() - self.saved_at > self.seconds
@@ -98,3 +117,8 @@ class Checkpoint(pl.Callback):
         word = torch.tensor([due, self.signal], device=trainer.strategy.root_device)
         torch.distributed.broadcast(word, src=0)
         return bool(word[0]), int(word[1])
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.handlers = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 COLUMNS = (
     "step",
@@ -46,11 +46,12 @@ class Curve(Logger):
 
     @rank_zero_only
     def resume_at(self, step: int) -> None:
-        """Keeps the rows up to `step`."""
+        """Keeps the rows up to `step`, less one that a crash cut short."""
         if not self.path.exists():
             return
         with open(self.path, newline="") as file:
-            kept = [row for row in csv.DictReader(file) if row["step"] and int(row["step"]) <= step]
+            whole = [row for row in csv.DictReader(file) if None not in row.values()]
+        kept = [row for row in whole if int(row["step"]) <= step]
         temporary = self.path.with_suffix(".tmp")
         with open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -65,10 +66,9 @@ class Curve(Logger):
             split, _, quantity = key.partition("/")
             if quantity in COLUMNS:
                 splits.setdefault(split, {})[quantity] = value
-        new = not self.path.exists()
         with open(self.path, "a", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
-            if new:
+            if file.tell() == 0:
                 writer.writeheader()
             for split, values in splits.items():
                 short = {k: f"{v:.6g}" for k, v in values.items()}

@@ -1,4 +1,4 @@
-"""What a run does otherwise than its paper: the difference between its configuration and the model's own."""
+"""What a run does otherwise than its paper: its configuration against the model's own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,9 @@ from topfive.runs import flatten, subject
 def departures(config: Mapping[str, Any]) -> list[str]:
     """One line per value of recipe, data and trainer that is not what `model=NAME` alone composes.
 
-    The recipe's own list comes first. Options of the network are not listed: published numbers are matched
-    on them. Where another recipe or data set was chosen, that one line stands for all its values.
+    The recipe's own list comes first. Options of the network are not listed: published numbers are
+    matched on them. Where another recipe or data set was chosen, that one line stands for all its
+    values.
     """
     ours, theirs = config["choices"], compose([f"model={config['choices']['model']}"])
     listed = list(config["recipe"]["departures"])
@@ -32,5 +33,14 @@ def departures(config: Mapping[str, Any]) -> list[str]:
             key.partition(".")[0] in ("recipe", "data", "trainer") and key != "recipe.departures"
         )
         if decides and here.get(key) != plain.get(key):
-            listed.append(f"{key}={here.get(key)} (paper: {plain.get(key)})")
+            listed.append(f"{key}={_text(here.get(key))} (paper: {_text(plain.get(key))})")
     return listed
+
+
+def _text(value: object) -> str:
+    """As the command line takes it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k}: {_text(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    return "null" if value is None else str(value)

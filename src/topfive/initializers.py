@@ -1,13 +1,15 @@
 """How the papers set the first weights: each is a function of the network that a recipe names.
 
-Only convolutions, linear layers and batch normalization are touched; the random numbers are torch's, after
-the run's seed was set.
+Only convolutions, linear layers and batch normalization are touched; the random numbers are torch's,
+after the run's seed was set.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 from torch import nn
+
+from topfive.problems import Problem
 
 
 def he_normal(net: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_in") -> None:
@@ -24,11 +26,17 @@ def he_normal(net: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_in") -> N
 
 
 def gaussian(net: nn.Module, std: float, ones: Sequence[str] = ()) -> None:
-    """N(0, std^2); biases 1 in the layers named in `ones`, 0 elsewhere (Krizhevsky et al. 2012, section 5)."""
+    """N(0, std^2); biases 1 in the layers named in `ones`, 0 elsewhere.
+
+    Krizhevsky et al. 2012, section 5. Raises Problem where the network has no such layer.
+    """
     layers = {n: m for n, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     unknown = set(ones) - set(layers)
     if unknown:
-        raise ValueError(f"no layer of this network is called {', '.join(sorted(unknown))}")
+        raise Problem(
+            f"no layer of this network is called {', '.join(sorted(unknown))}: name others in "
+            f"recipe.initialization.ones, [] for none."
+        )
     for name, module in layers.items():
         nn.init.normal_(module.weight, std=std)
         if module.bias is not None:

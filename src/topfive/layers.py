@@ -10,10 +10,10 @@ from topfive import streams
 class LocalResponseNorm(nn.Module):
     """b = a / (k + alpha / size * sum of a^2 over `size` adjacent maps) ^ beta.
 
-    Krizhevsky et al. 2012, section 3.3. The printed formula has no division by `size`; the original code
-    (and Caffe's, and torch's) divides, and it is the code that scored. `groups`: neighborhoods end at the
-    borders of that many equal runs of maps, as they did at each GPU's half. Input and output:
-    (batch, channels, height, width).
+    Krizhevsky et al. 2012, section 3.3. The printed formula has no division by `size`; the original
+    code (and Caffe's, and torch's) divides, and it is the code that scored. `groups`: neighborhoods
+    end at the borders of that many equal runs of maps, as they did at each GPU's half. Input and
+    output: (batch, channels, height, width).
     """
 
     def __init__(
@@ -28,18 +28,17 @@ class LocalResponseNorm(nn.Module):
         self.size, self.alpha, self.beta, self.k, self.groups = size, alpha, beta, k, groups
 
     def forward(self, x: Tensor) -> Tensor:
-        halves = x.unflatten(1, (self.groups, -1)).flatten(0, 1)
-        y = F.local_response_norm(halves, self.size, self.alpha, self.beta, self.k)
-        return y.unflatten(0, (-1, self.groups)).flatten(1, 2)
+        runs = x.reshape(len(x) * self.groups, -1, *x.shape[2:])
+        y = F.local_response_norm(runs, self.size, self.alpha, self.beta, self.k)
+        return y.reshape(x.shape)
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}, groups={self.groups}"
-        )
+        values = f"alpha={self.alpha}, beta={self.beta}, k={self.k}"
+        return f"{self.size}, {values}, groups={self.groups}"
 
 
 class Dropout(nn.Module):
-    """Classic dropout: zeroes a unit with probability p in training, multiplies by 1 - p in evaluation.
+    """Classic dropout: zeroes a unit with probability p in training, times 1 - p in evaluation.
 
     Hinton et al. 2012 and Krizhevsky et al. 2012, section 4.2. (torch.nn.Dropout scales in training
     instead, which doubles what the next layer sees at initialization.) Where `address` is set to

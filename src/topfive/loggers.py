@@ -1,13 +1,16 @@
-"""Where a run is logged: always to its own CSV curve, and to Weights & Biases when there is a key for it."""
+"""Where a run is logged: always to its own CSV curve, and to Weights & Biases where there is a key."""
 
+import netrc
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 from topfive.curve import Curve
+from topfive.problems import Problem
 
 
 def loggers(
@@ -15,11 +18,17 @@ def loggers(
 ) -> list[Logger]:
     """The curve, then W&B where `settings["wandb"]` allows it.
 
-    wandb: "auto" (a key is known, or WANDB_MODE is set), true (offline where there is no key) or false.
-    There is never a prompt.
+    wandb: "auto" (a key is known, or WANDB_MODE is set), true (offline where there is no key) or
+    false. There is never a prompt. `run_id` and the directory's name make the id of the W&B run, so
+    that a resumed run goes on in it and a repeated one gets its own.
     """
+    wanted = settings["wandb"]
+    if wanted not in ("auto", True, False):
+        raise Problem(f"logger.wandb={wanted}: expected auto, true or false.")
     found: list[Logger] = [Curve(directory / "curve.csv")]
-    if settings["wandb"] is False or not _wandb_mode(settings["wandb"]):
+    if wanted is False or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        return found
+    if not _wandb_mode(wanted is True):
         return found
     from pytorch_lightning.loggers import WandbLogger
 
@@ -28,7 +37,7 @@ def loggers(
             project=settings["project"],
             entity=settings["entity"],
             name=f"{config['choices']['model']} seed {config['seed']}",
-            id=run_id,
+            id=f"{run_id}-{directory.name}",
             resume="allow",
             save_dir=directory,
             config=config,
@@ -37,17 +46,15 @@ def loggers(
     return found
 
 
-def _wandb_mode(wanted: bool | str) -> bool:
+def _wandb_mode(wanted: bool) -> bool:
     """Whether to log to W&B; settles WANDB_MODE, which child processes inherit."""
-    if rank_zero_only.rank != 0:
-        return False
     mode = os.environ.get("WANDB_MODE")
-    if mode is not None:
+    if mode not in (None, "online"):
         return mode != "disabled"
     key = _key()
     if key and _server_answers():
         return True
-    if not key and wanted is not True:
+    if not key and not wanted and mode is None:
         return False
     os.environ["WANDB_MODE"] = "offline"
     why = "the server did not accept the key or did not answer" if key else "no key was found"
@@ -56,11 +63,14 @@ def _wandb_mode(wanted: bool | str) -> bool:
 
 
 def _server_answers() -> bool:
-    """Whether the key is accepted; without this, wandb.init waits 100 s for a network and then ends the run."""
+    """Whether the key is accepted.
+
+    Without this, wandb.init waits 100 s for a network and then ends the run.
+    """
     import wandb
 
     try:
-        return bool(wandb.login(prompt=False, verify=True, timeout=10))
+        return wandb.login(prompt=False, verify=True, timeout=10)
     except Exception:
         return False
 
@@ -69,12 +79,8 @@ def _key() -> bool:
     """Whether W&B can log in without asking."""
     if os.environ.get("WANDB_API_KEY"):
         return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
     try:
-        import netrc
-
-        host = (
-            os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
-        )
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, ImportError, SyntaxError):
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
+    except (OSError, netrc.NetrcParseError):
         return False

@@ -1,6 +1,7 @@
 """The training set's mean image, by one streaming pass that is cached beside the data."""
 
 import hashlib
+import logging
 import os
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from torch import Tensor
 from topfive.datasets import Images, Pixels
 from topfive.loaders.torch_loader import evaluation
 from topfive.order import Share
+from topfive.problems import Problem
 from topfive.protocols import OneCrop
+
+log = logging.getLogger(__name__)
 
 
 def mean_image(
@@ -21,26 +25,37 @@ def mean_image(
     """Mean over the samples `ids`, float32 on the scale 0..255, (channels, height, width).
 
     Pixels are averaged as they are; photographs (and pixels that a recipe enlarges: `shorter` given) at
-    their central `size` square after a resize of the shorter side. The latter is kept under `cache`, named
-    by a fingerprint of the files, the geometry and the part.
+    their central `size` square after a resize of the shorter side, unreadable ones left out. The latter
+    is kept under `cache`, named by a fingerprint of the files, the geometry and the part. Raises Problem
+    where photographs come without `shorter`.
     """
     if isinstance(images, Pixels) and shorter is None:
         return torch.from_numpy(images.pixels[ids].mean(0, dtype=np.float64)).float()
-    assert shorter is not None, "photographs differ in size: the recipe's crop resizes them"
-    part = hashlib.sha256(np.ascontiguousarray(ids)).hexdigest()[:8]
+    if shorter is None:
+        raise Problem(
+            "this recipe takes the mean of images of one size, and photographs differ in theirs: "
+            "recipe.mean.shorter=256 resizes them first, or choose a recipe for photographs."
+        )
+    part = hashlib.sha256(np.ascontiguousarray(ids).data).hexdigest()[:8]
     path = cache / f"mean-{images.fingerprint()}-{shorter}-{size}-{part}.npy"
     if path.exists():
         return torch.from_numpy(np.load(path))
-    total: np.ndarray | None = None
-    count = 0
+    total, count = np.zeros((images.channels, size, size)), 0
     loader = evaluation(images, ids, OneCrop(size, shorter), 64, Share(), None, False)
     for batch in track(loader, "mean image of the training set", disable=not progress):
-        readable = batch.images[batch.labels >= 0, 0].double().sum(0).numpy()
-        total = readable if total is None else total + readable
-        count += int((batch.labels >= 0).sum())
-    mean = (total / max(1, count)).astype(np.float32)  # type: ignore[operator]
-    cache.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.npy")
-    np.save(temporary, mean)
-    os.replace(temporary, path)
+        readable = batch.images[batch.labels >= 0, 0]
+        total += readable.sum(0).numpy()
+        count += len(readable)
+    mean = (total / max(1, count)).astype(np.float32)
+    _keep(path, mean)
     return torch.from_numpy(mean)
+
+
+def _keep(path: Path, mean: np.ndarray) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(temporary, mean)
+        os.replace(temporary, path)
+    except OSError as error:  # a shared data folder may be read-only
+        log.warning("the mean image could not be kept, every start takes the pass anew: %s", error)

@@ -1,8 +1,9 @@
 """Keeps the jobs of a Hydra multirun apart when they train on several processes.
 
-Lightning starts a rank by running the script again with this process's arguments and marks it by environment
-variables. In a multirun those arguments are the whole sweep, and the marks outlive the job: without this
-module the second of two jobs silently trains one rank on a part of the data (Lightning #11300, #18175).
+Lightning starts a rank by running the script again with this process's arguments and marks it by
+environment variables. In a multirun those arguments are the whole sweep, and the marks outlive the
+job: without this module the second of two jobs silently trains one rank on a part of the data
+(Lightning #11300, #18175).
 """
 
 import os
@@ -13,12 +14,14 @@ from contextlib import contextmanager
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from topfive.ablations import MULTIRUN
+
 MARKS = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED")
 
 
 @contextmanager
 def isolated_job() -> Iterator[None]:
-    """Within: the arguments of this job alone. Afterwards: no process group, and the environment as it was."""
+    """Within: the arguments of this job alone. Afterwards: no process group, the old environment."""
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         yield
@@ -26,6 +29,8 @@ def isolated_job() -> Iterator[None]:
     arguments, run_dir = sys.argv, hydra.run.dir
     marks = {name: os.environ.get(name) for name in MARKS}
     sys.argv = [arguments[0], *hydra.overrides.task]
+    if not set(MULTIRUN) & set(arguments):  # sweep=NAME, which is among them, makes a multirun
+        sys.argv.append("hydra.mode=RUN")
     hydra_config = HydraConfig.instance().cfg
     assert hydra_config is not None
     # Lightning hands hydra.run.dir to the ranks it starts.

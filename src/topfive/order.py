@@ -1,9 +1,9 @@
 """Which samples make up which training batch: an endless sequence of epochs, addressed by the step.
 
-Epochs follow one another without a seam: a batch may hold the last samples of one epoch and the first of
-the next, so that every sample is seen exactly once an epoch, no batch is short, and iteration k means the
-same whatever the number of devices. (He et al. 2015 count in iterations: 64,000 x 128 images are 163.84
-epochs of CIFAR-10.)
+Epochs follow one another without a seam: a batch may hold the last samples of one epoch and the first
+of the next, so that every sample is seen exactly once an epoch, no batch is short, and iteration k
+means the same whatever the number of devices. (He et al. 2015 count in iterations: 64,000 x 128 images
+are 163.84 epochs of CIFAR-10.)
 """
 
 from dataclasses import dataclass, field
@@ -17,8 +17,9 @@ from topfive import streams
 class TrainingOrder:
     """The samples of every step.
 
-    ids: the training part, as indices of the whole training set; batch: images a step, over all devices.
-    reshuffle=False keeps one random order for all epochs (LeNet-5: LeCun et al. 1998, section III-B).
+    ids: the training part, as indices of the whole training set; batch: images a step, over all
+    devices. reshuffle=False keeps one random order for all epochs (LeNet-5: LeCun et al. 1998,
+    section III-B).
     """
 
     ids: np.ndarray

@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bar with the figures that the classifier keeps at hand, refreshed a few times a second."""
+    """Lightning's bar with the figures that the classifier keeps at hand."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10)

@@ -1,20 +1,27 @@
-"""The tests that published numbers come from: the views of an image, whose class probabilities are averaged.
+"""The tests that published numbers come from: the views of an image, whose scores are averaged.
 
-Names and definitions are those of the papers and their released code; each class says who used it. The
-probabilities (softmax outputs) of the views are averaged with equal weights.
+Names and definitions are those of the papers and their released code; each class says who used it.
+The scores averaged are class probabilities (softmax outputs), with equal weights.
 """
 
 from dataclasses import dataclass
 from typing import Protocol as TypingProtocol
 
-from topfive.crops import Box, Shift, scaled, window
+from topfive.crops import Box, Shift, refuse_larger, scaled, window
 
 
 class Protocol(TypingProtocol):
-    """A list of boxes per image, each brought to `size` x `size`; `views` is their number."""
+    """A list of boxes per image, each brought to `size` x `size`."""
 
-    name: str
-    size: int
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Side of every view in pixels."""
+        ...
 
     @property
     def views(self) -> int:
@@ -33,7 +40,10 @@ class Protocol(TypingProtocol):
 
 @dataclass(frozen=True)
 class OneView:
-    """The image as it is, centred on a square of `size` (MNIST: LeCun et al. 1998; CIFAR: He et al. 2015)."""
+    """The image as it is, centered on a square of `size`.
+
+    MNIST: LeCun et al. 1998, section II-B; CIFAR: He et al. 2015, section 4.2.
+    """
 
     size: int
     name: str = "one_view"
@@ -46,13 +56,16 @@ class OneView:
 
 @dataclass(frozen=True)
 class OneCrop:
-    """Shorter side to `shorter`, the central square of `size` (Caffe's and the ResNet readme's "1-crop")."""
+    """Shorter side to `shorter`, the central square of `size`: the ResNet readme's "1-crop"."""
 
     size: int = 224
     shorter: int = 256
     name: str = "one_crop"
     views = 1
     resizes = True
+
+    def __post_init__(self) -> None:
+        refuse_larger(self.size, self.shorter, "protocol.shorter")
 
     def __call__(self, height: int, width: int) -> list[Box]:
         resized = scaled(height, width, self.shorter)
@@ -62,10 +75,10 @@ class OneCrop:
 
 @dataclass(frozen=True)
 class TenCrop:
-    """Four corners and centre of the image at shorter side `shorter`, and their mirrors.
+    """Four corners and center of the image at shorter side `shorter`, and their mirrors.
 
-    square=True takes them from the central square of side `shorter` (Krizhevsky et al. 2012, section 4.1),
-    square=False from the whole rectangle (He et al. 2015, Tables 2 and 3, as their readme reads).
+    square=True takes them from the central square of side `shorter` (Krizhevsky et al. 2012, section
+    4.1), square=False from the whole rectangle (He et al. 2015, Tables 2 and 3, as their readme reads).
     """
 
     size: int = 224
@@ -73,6 +86,9 @@ class TenCrop:
     square: bool = False
     views = 10
     resizes = True
+
+    def __post_init__(self) -> None:
+        refuse_larger(self.size, self.shorter, "protocol.shorter")
 
     @property
     def name(self) -> str:

@@ -11,14 +11,16 @@ from typing import Any
 import yaml
 
 from topfive.problems import Problem
+from topfive.schedules import UNITS
 
 CHECKPOINT = "last.ckpt"
 CONFIG = "config.yaml"
 RESULT = "result.json"
 
-# What a run is; everything else (devices, loader, logger, paths) only decides how it is carried out.
+# What a run is; all else (devices, loader, logger, paths) only decides how it is carried out.
 SUBJECTS = ("model", "recipe", "data", "seed", "trainer")
-PATHS = {"root", "download"}
+# Of the data, what does not change the result.
+ACCESS = {"root", "download", "max_unreadable"}
 # Of the trainer, only what changes the result.
 TRAINER = {"max_steps", "max_epochs", "precision"}
 
@@ -26,16 +28,19 @@ TRAINER = {"max_steps", "max_epochs", "precision"}
 def subject(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved configuration that makes the run what it is."""
     kept = {name: config.get(name) for name in SUBJECTS}
-    kept["data"] = {k: v for k, v in config["data"].items() if k not in PATHS}
+    kept["data"] = {k: v for k, v in config["data"].items() if k not in ACCESS}
     kept["trainer"] = {k: v for k, v in config["trainer"].items() if k in TRAINER}
-    return {**kept, "ablation": config["choices"]["ablation"]}
+    choices = config["choices"]
+    # Only under data=folder is the path the data.
+    folder = config["data"]["root"] if choices["data"] == "folder" else None
+    return {**kept, "ablation": choices["ablation"], "folder": folder}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"recipe": {"batch_size": 128}} to {"recipe.batch_size": 128}."""
+    """{"recipe": {"batch_size": 128}} to {"recipe.batch_size": 128}; a length is one value."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and not value.keys() <= set(UNITS):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
@@ -76,20 +81,27 @@ def start(config: Mapping[str, Any], output: str) -> Run:
         run = _named(Path(resume))
         _check_same(config, run)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0:
-        run.directory.mkdir(parents=True, exist_ok=True)
-        (run.directory / CONFIG).write_text(yaml.safe_dump(dict(config), sort_keys=False))
-        if run.directory != directory:
-            remove_if_empty(directory)
+        _write_config(config, run.directory)
+    if run.directory != directory:
+        take_back(directory)
     return run
 
 
+def _write_config(config: Mapping[str, Any], directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    # Renamed into place: a run that is resumed on a full disk keeps the file it had.
+    temporary = directory / f".{CONFIG}.part"
+    temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    os.replace(temporary, directory / CONFIG)
+
+
 def read_config(directory: Path) -> dict[str, Any] | None:
-    """The resolved configuration of the run in `directory`, or None where there is none to be read."""
+    """The resolved configuration of the run in `directory`; None where none can be read."""
     try:
         config = yaml.safe_load((directory / CONFIG).read_text())
-    except (OSError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return None
-    return config if isinstance(config, dict) else None
+    return config if isinstance(config, dict) and "choices" in config else None
 
 
 def _unfinished(directory: Path, wanted: str) -> Path | None:
@@ -107,8 +119,8 @@ def _named(path: Path) -> Run:
     checkpoint = path / CHECKPOINT if path.is_dir() else path
     if not checkpoint.exists():
         raise Problem(
-            f"resume={path}: there is no checkpoint {checkpoint}. Name a run directory, a checkpoint file, or "
-            f"resume=auto."
+            f"resume={path}: there is no checkpoint {checkpoint}. Name a run directory, a checkpoint "
+            f"file, or resume=auto."
         )
     if (checkpoint.parent / RESULT).exists():
         raise Problem(
@@ -122,8 +134,8 @@ def _check_same(config: Mapping[str, Any], run: Run) -> None:
     before = read_config(run.directory)
     if before is None:
         raise Problem(
-            f"resume={run.checkpoint}: {run.directory / CONFIG} is missing or damaged, so nobody can say which run "
-            f"this checkpoint is of. Resume from the run's own directory."
+            f"resume={run.checkpoint}: {run.directory / CONFIG} is missing or damaged, so nobody can say "
+            f"which run this checkpoint is of. Resume from the run's own directory."
         )
     # Through JSON and back, so that tuples and lists compare alike.
     now, then = (flatten(json.loads(json.dumps(subject(c), default=str))) for c in (config, before))
@@ -132,14 +144,20 @@ def _check_same(config: Mapping[str, Any], run: Run) -> None:
         shown = "; ".join(f"{k}: {then.get(k)!r} then, {now.get(k)!r} now" for k in differing[:4])
         more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
         raise Problem(
-            f"resume={run.directory} is another run: {shown}{more}. Give the same model, recipe, data and seed as "
-            f"then, or start anew without resume."
+            f"resume={run.directory} is another run: {shown}{more}. Give the same model, recipe, data and "
+            f"seed as then, or start anew without resume."
         )
 
 
-def remove_if_empty(directory: Path) -> None:
-    """Takes back the directory that Hydra made for a job that wrote nothing, and its empty parents."""
-    for folder in (directory, *directory.parents[:2]):
+def take_back(directory: Path) -> None:
+    """Removes what a job that came to nothing leaves: its directory, if nothing but CONFIG is in it.
+
+    So do its parents go below the current directory, where they are empty then.
+    """
+    if os.path.isdir(directory) and os.listdir(directory) == [CONFIG]:
+        (directory / CONFIG).unlink()
+    here = Path.cwd()
+    for folder in (directory, *(parent for parent in directory.parents if here in parent.parents)):
         try:
             os.rmdir(folder)
         except OSError:

@@ -1,23 +1,43 @@
 """The laws of the learning rate: each maps the step to a rate, and may listen to an error.
 
-A recipe writes lengths as the paper does, {iterations: 64000} or {epochs: 90}; a `Clock` turns them into
-steps of this run, `recipe.shorten` included, so that every milestone scales with the whole.
+A recipe writes lengths as the paper does, {iterations: 64000} or {epochs: 90}; a `Clock` turns them
+into steps of this run, `recipe.shorten` included, so that every milestone scales with the whole.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from topfive.problems import Problem
+
+UNITS = ("iterations", "epochs")
 
 Length = Mapping[str, float]
 Lengths = Mapping[str, Sequence[float]]
+Count = TypeVar("Count", float, Sequence[float])
+
+
+def unit(length: Mapping[str, Count]) -> tuple[str, Count]:
+    """ "iterations" or "epochs", and how many; a unit whose count is null is as good as absent.
+
+    Raises Problem where not exactly one unit is left.
+    """
+    given = [(name, count) for name, count in length.items() if count is not None]
+    if len(given) != 1 or given[0][0] not in UNITS:
+        raise Problem(
+            f"found the length {dict(length)}, expected one of {{iterations: ...}} and {{epochs: ...}}. "
+            f"To change the unit: '+recipe.duration={{epochs:90,iterations:null}}'."
+        )
+    return given[0]
 
 
 @dataclass(frozen=True)
 class Clock:
     """Converts a paper's lengths to steps of this run.
 
-    images: samples an epoch; batch: images an update; updates: updates a step (more than one only where
-    a step is a block of single-sample updates); shorten: how many times shorter the whole is run.
+    images: samples an epoch; batch: images an update; updates: updates a step (more than one only
+    where a step is a block of single-sample updates); shorten: how many times shorter the whole is
+    run. Raises Problem where `shorten` is no positive number.
     """
 
     images: int
@@ -25,16 +45,20 @@ class Clock:
     updates: int = 1
     shorten: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not self.shorten > 0:
+            raise Problem(f"recipe.shorten={self.shorten}: expected a number of times above 0.")
+
     def steps(self, length: Length) -> int:
         """Steps of {iterations: k} or {epochs: k}; at least one."""
-        ((unit, count),) = length.items()
-        iterations = {"iterations": count, "epochs": count * self.images / self.batch}[unit]
+        name, count = unit(length)
+        iterations = count if name == "iterations" else count * self.images / self.batch
         return max(1, round(iterations / self.updates / self.shorten))
 
     def milestones(self, lengths: Lengths) -> list[int]:
         """The same for a list of milestones."""
-        ((unit, counts),) = lengths.items()
-        return [self.steps({unit: count}) for count in counts]
+        name, counts = unit(lengths)
+        return [self.steps({name: count}) for count in counts]
 
     def epochs(self, step: int) -> float:
         """Epochs that lie before `step`."""
@@ -78,7 +102,10 @@ class Table:
     def __init__(self, clock: Clock, rates: Sequence[float], until: Lengths):
         self.rates, self.until = list(rates), clock.milestones(until)
         if len(self.rates) != len(self.until) + 1:
-            raise ValueError(f"{len(self.rates)} rates need {len(self.rates) - 1} milestones")
+            raise Problem(
+                f"recipe.schedule has {len(self.rates)} rates and {len(self.until)} milestones: "
+                f"every rate but the last needs one."
+            )
 
     def __call__(self, step: int) -> float:
         return self.rates[sum(step >= milestone for milestone in self.until)]
@@ -100,12 +127,15 @@ class Divide(Table):
     """`rate`, divided by `by` at every milestone of `at` (He et al. 2015, section 4.2: 32k and 48k)."""
 
     def __init__(self, clock: Clock, rate: float, at: Lengths, by: float = 10.0):
-        ((_, milestones),) = at.items()
+        _, milestones = unit(at)
         super().__init__(clock, [rate / by**k for k in range(len(milestones) + 1)], at)
 
 
 class WarmUp(Divide):
-    """As Divide, but at `low` until the training error falls below `until_error` (He et al. 2015, section 4.2)."""
+    """As Divide, but at `low` until the training error falls below `until_error`.
+
+    He et al. 2015, section 4.2: ResNet-110 trains at 0.01 until the error is below 80%.
+    """
 
     def __init__(
         self,

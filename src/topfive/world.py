@@ -9,8 +9,8 @@ from topfive.problems import Problem
 class Guard(pl.Callback):
     """Compares the processes that really joined with devices x nodes.
 
-    In a Hydra multirun a job can inherit the environment of the one before it, run alone on a part of the
-    data and still end as if all were well (Lightning #11300, Hydra #2070).
+    In a Hydra multirun a job can inherit the environment of the one before it, run alone on a part
+    of the data and still end as if all were well (Lightning #11300, Hydra #2070).
     """
 
     def __init__(self, devices: int | str, nodes: int):
@@ -24,5 +24,6 @@ class Guard(pl.Callback):
         if joined != expected or trainer.world_size != expected:
             raise Problem(
                 f"{joined} processes joined, but {expected} were asked for (trainer.devices x "
-                f"trainer.num_nodes): unset LOCAL_RANK, NODE_RANK and WORLD_SIZE if an earlier job left them."
+                f"trainer.num_nodes): unset LOCAL_RANK, NODE_RANK and WORLD_SIZE if an earlier job "
+                f"left them."
             )

@@ -1,9 +1,9 @@
-"""The digits that come with scikit-learn: 1,797 real handwritten digits of 8 x 8 pixels, 17 gray levels.
+"""The digits that come with scikit-learn: 1,797 real handwritten ones, 8 x 8 pixels, 17 gray levels.
 
 They are the test part of E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI
-Machine Learning Repository, 1998. Nothing is downloaded, so they serve for a first run. The first 1,437
-train, the last 360 (other writers, for the greater part) test. Each is enlarged to 20 x 20 and centred
-in 28 x 28, as MNIST's are, so that whatever takes MNIST takes these.
+Machine Learning Repository, 1998. Nothing is downloaded, so they serve for a first run. The first
+1,437 train, the last 360 (other writers, for the greater part) test. Each is enlarged to 20 x 20 and
+centered in 28 x 28, as MNIST's are, so that whatever takes MNIST takes these.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Class folders of photographs: root/train/CLASS/*.JPEG and root/val/CLASS/*.JPEG, as ImageNet is kept."""
+"""Class folders of photographs, as ImageNet is kept: root/train/CLASS/*.JPEG, root/val/CLASS/*.JPEG."""
 
 import os
 from pathlib import Path
@@ -12,12 +12,14 @@ ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
 ILSVRC_CLASSES = 1000
 
 
-def load(root: str, expect_classes: int | None = None, remedy: str = "") -> Dataset:
-    """Classes are the folders of root/train in alphabetical order, which sorts WordNet ids as ILSVRC does.
+def load(root: str | None, expect_classes: int | None = None, remedy: str = "") -> Dataset:
+    """Classes are the folders of root/train in alphabetical order: WordNet ids sort as ILSVRC's do.
 
-    Raises Problem where a folder is missing, the number of classes is not `expect_classes`, or train and
-    val disagree about the classes; `remedy` closes the message.
+    Raises Problem where a folder is missing or empty, the number of classes is not `expect_classes`, or
+    train and val disagree about the classes; `remedy` closes the message.
     """
+    if root is None:
+        raise Problem("no folder is named: set data.root=FOLDER, which holds train/ and val/.")
     base = Path(root)
     classes = {split: _classes(base / split, remedy) for split in ("train", "val")}
     if classes["train"] != classes["val"]:
@@ -31,9 +33,7 @@ def load(root: str, expect_classes: int | None = None, remedy: str = "") -> Data
             f"{base}/train holds {len(classes['train'])} class folders, expected {expect_classes}. "
             f"{remedy or 'Name the right folder with data.root=FOLDER.'}"
         )
-    train, val = (
-        _photographs(base / split, classes["train"], remedy) for split in ("train", "val")
-    )
+    train, val = (_photographs(base / split, names, remedy) for split, names in classes.items())
     return Dataset(classes["train"], train, val, "val")
 
 
@@ -46,10 +46,16 @@ def imagenet(root: str) -> Dataset:
 def _classes(folder: Path, remedy: str) -> list[str]:
     if not folder.is_dir():
         raise Problem(
-            f"{folder.resolve()} does not exist. Set data.root=FOLDER to the folder that holds train/ and val/; "
-            f"relative folders start where you stand: run from the repository's root. {remedy}".rstrip()
+            f"{folder.resolve()} does not exist. Set data.root=FOLDER to the folder that holds train/ and "
+            f"val/; relative folders start where you stand: run from the repository's root. {remedy}".rstrip()
         )
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    classes = sorted(e.name for e in os.scandir(folder) if e.is_dir() and _is_visible(e.name))
+    if not classes:
+        raise Problem(
+            f"{folder.resolve()} holds no class folder. Set data.root=FOLDER to the folder that holds "
+            f"train/CLASS/ and val/CLASS/. {remedy}".rstrip()
+        )
+    return classes
 
 
 def _photographs(folder: Path, classes: list[str], remedy: str) -> Photographs:
@@ -58,12 +64,18 @@ def _photographs(folder: Path, classes: list[str], remedy: str) -> Photographs:
         found = sorted(
             f"{name}/{entry.name}"
             for entry in os.scandir(folder / name)
-            if entry.name.lower().endswith(ENDINGS)
+            if entry.name.lower().endswith(ENDINGS) and _is_visible(entry.name)
         )
         if not found:
             raise Problem(
-                f"{folder / name} holds no image ({', '.join(ENDINGS)}). {remedy}".rstrip()
+                f"{folder / name} holds no image ({', '.join(ENDINGS)}): fill the folder, or remove it from "
+                f"train/ and val/. {remedy}".rstrip()
             )
         files += found
         labels += [label] * len(found)
     return Photographs(folder, files, np.array(labels, dtype=np.int64))
+
+
+def _is_visible(name: str) -> bool:
+    # Not .ipynb_checkpoints, and not the ._NAME.JPEG that macOS leaves in archives.
+    return not name.startswith(".")

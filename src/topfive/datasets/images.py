@@ -35,9 +35,9 @@ class Pixels:
 
     def read(self, index: int) -> Image.Image:
         """Image `index` as Pillow holds it."""
-        return Image.fromarray(
-            np.ascontiguousarray(self.pixels[index].transpose(1, 2, 0).squeeze())
-        )
+        pixels = self.pixels[index]
+        whole = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+        return Image.fromarray(np.ascontiguousarray(whole))
 
     def with_channels(self, channels: int) -> "Pixels":
         """The same images in gray (1) or color (3): color to luma as Pillow does (ITU-R 601-2)."""
@@ -46,8 +46,8 @@ class Pixels:
             return self
         if channels == 3:
             return Pixels(np.repeat(self.pixels, 3, axis=1), self.labels)
-        weights = np.array([19595, 38470, 7471], dtype=np.int64)  # Pillow's fixed-point L24
-        luma = (np.einsum("nchw,c->nhw", self.pixels.astype(np.int64), weights) + 0x8000) >> 16
+        weights = np.array([19595, 38470, 7471], dtype=np.int32)  # Pillow's, in units of 2 ** -16
+        luma = (np.einsum("nchw,c->nhw", self.pixels, weights, dtype=np.int32) + 0x8000) >> 16
         return Pixels(luma.astype(np.uint8)[:, None], self.labels)
 
     def name(self, index: int) -> str:
@@ -56,8 +56,8 @@ class Pixels:
 
     def fingerprint(self) -> str:
         """A digest that changes with any pixel or label."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.pixels))
-        digest.update(np.ascontiguousarray(self.labels))
+        digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()[:16]
 
 
@@ -82,7 +82,9 @@ class Photographs:
         try:
             with Image.open(path) as image:
                 return image.convert(MODES[self.channels])
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (
+            Exception
+        ) as error:  # Pillow's decoders raise whatever the bytes make them stumble over
             reason = "is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
             raise Unreadable(f"{path}: {reason}") from error
 
@@ -95,8 +97,8 @@ class Photographs:
         return str(self.root / self.files[index])
 
     def fingerprint(self) -> str:
-        """A digest that changes with any file's name, place or size."""
-        digest = hashlib.sha256()
+        """A digest that changes with any file's name, class or size, and with the channels."""
+        digest = hashlib.sha256(MODES[self.channels].encode())
         for file, label in zip(self.files, self.labels, strict=True):
             digest.update(f"{file}\t{label}\t{(self.root / file).stat().st_size}\n".encode())
         return digest.hexdigest()[:16]

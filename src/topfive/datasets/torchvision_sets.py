@@ -1,4 +1,4 @@
-"""MNIST, CIFAR-10 and CIFAR-100 from torchvision's files, looked for under `root` and downloaded when asked."""
+"""MNIST, CIFAR-10 and CIFAR-100 from torchvision's files, under `root` or downloaded when asked."""
 
 from pathlib import Path
 

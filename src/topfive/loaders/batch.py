@@ -11,15 +11,15 @@ UNREADABLE = -1  # the label of a sample whose file could not be decoded
 class Batch(NamedTuple):
     """Training: images (batch, channels, size, size); evaluation: (batch, views, channels, size, size).
 
-    images: uint8. labels, index, copy, epoch: int64, (batch,); `index` is the sample's place in its whole
-    split, `copy` is 0 for the image itself and counts the distorted copies that a recipe adds.
-    left, top: int64, whole-pixel offset of the crop in the source (zero where it was resized);
+    images: uint8. labels, index, copy, epoch: int64, (batch,); `index` is the sample's place in its
+    whole split, `copy` is 0 for the image itself and counts the distorted copies that a recipe adds.
+    left, top: int64, (batch,), whole-pixel offset of the crop in the source (zero where it resizes);
     flip: bool, mirrored. An unreadable sample is black and labeled UNREADABLE.
     """
 
     images: Tensor
     labels: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
     copy: Tensor
     epoch: Tensor
     left: Tensor

@@ -1,5 +1,6 @@
 """Which loader serves which split: the LightningDataModule that train.py and evaluate build."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from topfive import streams
 from topfive.crops import Crop, Shift
 from topfive.datasets import Dataset, Images, Pixels
 from topfive.datasets.subset import draw, hold_out
@@ -77,8 +79,8 @@ class DataModule(pl.LightningDataModule):
             self.first = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
         except Exception as error:
             raise Problem(
-                f"the checkpoint {checkpoint} is damaged or not one of ours ({type(error).__name__}): name another "
-                f"with resume=FILE, or start anew without resume."
+                f"the checkpoint {checkpoint} is damaged or not one of ours ({type(error).__name__}): name "
+                f"another with resume=FILE, or start anew without resume."
             ) from error
 
     def _check(self, images: Images, crop: Crop) -> None:
@@ -86,8 +88,8 @@ class DataModule(pl.LightningDataModule):
             isinstance(images, Pixels) and isinstance(crop, Shift)
         ):
             raise Problem(
-                "loader=memory holds sets of equal small images (mnist, cifar10, cifar100, digits) and crops whole "
-                "pixels; this data or recipe needs loader=torch."
+                "loader=memory holds sets of equal small images (mnist, cifar10, cifar100, digits) and "
+                "crops whole pixels; this data or recipe needs loader=torch."
             )
 
     def in_memory(self, images: Images, geometry: Crop | Protocol) -> bool:
@@ -107,7 +109,7 @@ class DataModule(pl.LightningDataModule):
         assert self.trainer is not None
         return self.trainer.strategy.root_device
 
-    def train_dataloader(self) -> Any:
+    def train_dataloader(self) -> Iterable[Batch]:
         assert self.steps is not None
         images, share = self.dataset.train, self.share
         settings = (self.seed, self.order, share, self.steps, self.first)
@@ -118,19 +120,19 @@ class DataModule(pl.LightningDataModule):
         pin = self.device.type == "cuda"
         return torch_loader.training(images, self.crop, *settings, self.settings.workers, pin)
 
-    def val_dataloader(self) -> list[Any]:
+    def val_dataloader(self) -> list[Iterable[Batch]]:
         protocol = watched(self.protocol)
         loaders = [self.reported_loader(protocol)]
         if len(self.minival_ids):
             loaders.append(self._evaluation(self.dataset.train, self.minival_ids, protocol))
         return loaders
 
-    def reported_loader(self, protocol: Protocol) -> Any:
+    def reported_loader(self, protocol: Protocol) -> Iterable[Batch]:
         """The set that errors are reported on, under `protocol`."""
         reported = self.dataset.reported
         return self._evaluation(reported, np.arange(len(reported)), protocol)
 
-    def _evaluation(self, images: Images, ids: np.ndarray, protocol: Protocol) -> Any:
+    def _evaluation(self, images: Images, ids: np.ndarray, protocol: Protocol) -> Iterable[Batch]:
         batch, share = self.settings.evaluation_batch, self.share
         if self.in_memory(images, protocol):
             assert isinstance(images, Pixels)
@@ -143,15 +145,19 @@ class DataModule(pl.LightningDataModule):
         )
 
     def sample(self, count: int, when: int) -> Batch:
-        """`count` training views drawn by (seed, when), for estimates over the training set."""
-        from topfive import streams
+        """`count` training views drawn by (seed, when), for estimates over the training set.
 
+        Raises Problem where the set or the crop is none that the memory loader serves.
+        """
+        images = self.dataset.train
+        if not (isinstance(images, Pixels) and isinstance(self.crop, Shift)):
+            raise Problem(
+                "recipe.online draws samples of a set of equal small images and crops whole pixels: choose "
+                "data=mnist or data=digits, or another recipe for this data."
+            )
         ids = streams.permutation(self.seed, "sample", when, len(self.train_ids))[:count]
         order = TrainingOrder(self.train_ids[np.sort(ids)], count, self.seed)
-        pixels = self.dataset.train
-        assert isinstance(pixels, Pixels)
-        assert isinstance(self.crop, Shift)
         loader = memory_loader.MemoryTraining(
-            pixels, self.crop, self.seed, order, Share(), 1, 0, self.device
+            images, self.crop, self.seed, order, Share(), 1, 0, self.device
         )
         return next(iter(loader))

@@ -1,4 +1,4 @@
-"""Small sets resident in device memory: crops and mirrors are one gather there, with no worker and no copy."""
+"""Small sets resident in device memory: a crop is one gather there, with no worker and no copy."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def _windows(images: Pixels, size: int, by: int, device: torch.device) -> tuple[
     pixels = torch.from_numpy(images.pixels).to(device)
     height, width = pixels.shape[2:]
     left, top = (width - size) // 2 - by, (height - size) // 2 - by
-    # Room for windows -by .. +by around the centred one: zeros are added, or edges cut away.
+    # Room for windows -by .. +by around the centered one: zeros are added, or edges cut away.
     margins = (
         -left,
         size + by + (width - size) // 2 - width,
@@ -78,7 +78,7 @@ class MemoryTraining:
 
 
 class MemoryEvaluation:
-    """Every sample of `ids` exactly once over all devices, seen whole and centred."""
+    """Every sample of `ids` exactly once over all devices, seen whole and centered."""
 
     def __init__(
         self,

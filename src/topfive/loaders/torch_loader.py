@@ -1,5 +1,6 @@
 """The loader that works everywhere: torch's worker processes, Pillow's decoder, the papers' crops."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from topfive import streams
-from topfive.crops import Box, Crop
+from topfive.crops import Crop
 from topfive.datasets import Images, Unreadable
 from topfive.loaders.batch import UNREADABLE, Batch, still
 from topfive.loaders.views import cut
@@ -17,7 +18,10 @@ from topfive.order import Share, TrainingOrder
 from topfive.protocols import Protocol
 
 Address = tuple[int, int]  # (epoch, sample), a sample being image + copy x images
-Sample = tuple[np.ndarray, int, int, int, int, Box]  # view, label, index, copy, epoch, box
+Sample = tuple[np.ndarray, int, int, int, int, int, int, bool]  # the fields of Batch
+Views = tuple[np.ndarray, int, int]  # views, label, index
+
+log = logging.getLogger(__name__)
 
 
 def workers(asked: int | None) -> int:
@@ -36,25 +40,24 @@ class TrainingViews(Dataset[Sample]):
         copy, index = divmod(sample, len(self.images))
         try:
             image = self.images.read(index)
-        except Unreadable:
+        except Unreadable as error:
+            log.warning("%s", error)
             black = np.zeros((self.images.channels, self.crop.size, self.crop.size), dtype=np.uint8)
-            return black, UNREADABLE, index, copy, epoch, Box(0, 0, 0, 0, False)
+            return black, UNREADABLE, index, copy, epoch, 0, 0, False
         u = streams.uniform(self.seed, "crop", epoch, np.array([sample]), self.crop.draws)[0]
         box = self.crop(image.height, image.width, u)
         view = cut(image, box, self.crop.size, self.crop.resizes)
-        return view, int(self.images.labels[index]), index, copy, epoch, box
+        left, top = (0, 0) if self.crop.resizes else (int(box.left), int(box.top))
+        return view, int(self.images.labels[index]), index, copy, epoch, left, top, bool(box.flip)
 
 
 def collate_training(samples: Sequence[Sample]) -> Batch:
     """A list of samples to one Batch."""
-    views, labels, index, copy, epoch, boxes = zip(*samples, strict=True)
-    whole = [(int(b.left), int(b.top), b.flip) for b in boxes]
-    left, top, flip = zip(*whole, strict=True)
-    numbers = (labels, index, copy, epoch, left, top, flip)
+    views, *numbers = zip(*samples, strict=True)
     return Batch(torch.from_numpy(np.stack(views)), *map(torch.tensor, numbers))
 
 
-class EvaluationViews(Dataset[tuple[np.ndarray, int, int]]):
+class EvaluationViews(Dataset[Views]):
     """Sample number to all views of a protocol."""
 
     def __init__(self, images: Images, ids: np.ndarray, protocol: Protocol):
@@ -63,11 +66,12 @@ class EvaluationViews(Dataset[tuple[np.ndarray, int, int]]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, row: int) -> tuple[np.ndarray, int, int]:
+    def __getitem__(self, row: int) -> Views:
         index, size = int(self.ids[row]), self.protocol.size
         try:
             image = self.images.read(index)
-        except Unreadable:
+        except Unreadable as error:
+            log.warning("%s", error)
             black = np.zeros((self.protocol.views, self.images.channels, size, size), np.uint8)
             return black, UNREADABLE, index
         boxes = self.protocol(image.height, image.width)
@@ -75,7 +79,7 @@ class EvaluationViews(Dataset[tuple[np.ndarray, int, int]]):
         return views, int(self.images.labels[index]), index
 
 
-def collate_evaluation(samples: Sequence[tuple[np.ndarray, int, int]]) -> Batch:
+def collate_evaluation(samples: Sequence[Views]) -> Batch:
     """A list of samples to one Batch."""
     views, labels, index = zip(*samples, strict=True)
     return still(torch.from_numpy(np.stack(views)), torch.tensor(labels), torch.tensor(index))
@@ -114,7 +118,7 @@ def training(
     first: int,
     num_workers: int | None,
     pin_memory: bool,
-) -> DataLoader[Batch]:
+) -> DataLoader[Sample]:
     """Batches of this device from step `first` on."""
     count = workers(num_workers)
     return DataLoader(
@@ -136,7 +140,7 @@ def evaluation(
     share: Share,
     num_workers: int | None,
     pin_memory: bool,
-) -> DataLoader[Batch]:
+) -> DataLoader[Views]:
     """Every sample of `ids` exactly once over all devices."""
     mine = ids[share.rank :: share.world]
     return DataLoader(

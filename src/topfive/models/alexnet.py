@@ -1,4 +1,6 @@
-"""ImageNet Classification with Deep Convolutional Neural Networks (Krizhevsky, Sutskever, Hinton; NIPS 2012).
+"""ImageNet Classification with Deep Convolutional Neural Networks.
+
+Krizhevsky, Sutskever, Hinton; NIPS 2012.
 
 The two-GPU network: conv2, conv4 and conv5 see only the maps of their own GPU's half (two groups), and
 so do the neighborhoods of local response normalization. The input is 224 x 224; the original convolution
@@ -13,7 +15,7 @@ from topfive.layers import Dropout, LocalResponseNorm
 
 
 class AlexNet(nn.Module):
-    """Input: (batch, 3, 224, 224), mean subtracted, on the scale 0..255; output: (batch, num_classes)."""
+    """Input: (batch, 3, 224, 224), 0..255 less the mean; output: (batch, num_classes)."""
 
     def __init__(
         self,

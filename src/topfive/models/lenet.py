@@ -1,20 +1,15 @@
 """LeNet-5: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-Based Learning Applied to Document
 Recognition, Proc. IEEE 86(11):2278-2324, 1998; §II-B and Appendix A.
 
-60,000 trainable parameters. The codes of the output units exist only as a picture (Fig. 3), see
-lenet_codes.txt. The initial weights are the one departure, and a value:
+60,000 trainable parameters. Departures: none known. Readings where the paper is silent:
 
-- "fan_in" is Appendix A to the letter, +-2.4 / F_i for F_i inputs of the unit, read as not counting
-  the bias, which is drawn like the unit's weights, and with F_i = 4 in S2 and S4. The states are then
-  so small at first that the second derivatives of the first pass allow steps near their limit of
-  0.025, and within some 20 updates at the paper's rates every unit saturates, for good.
-- "sqrt_fan_in" is that of EBLearn's LeNet-5 (demos/mnist), by the same laboratory and with the same
-  learning rule: +-1 / sqrt(F_i), biases 0, coefficients of S2 and S4 1 / sqrt(4). The largest step of
-  the first pass is then 0.014 to 0.019; the paper states 0.016 (Appendix C).
+- the initial weights lie within +-2.4 / F_i, F_i the number of inputs of the unit (Appendix A); the
+  bias is not counted in F_i and is drawn from the same interval as the unit's weights;
+- the coefficient and the bias of S2 and S4 have F_i = 4, the four inputs that are summed;
+- the codes of the output units exist only as a picture (Fig. 3), see lenet_codes.txt.
 """
 
 from importlib.resources import files
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -98,17 +93,8 @@ class LeNet5(nn.Module):
 
     codes: Tensor
 
-    def __init__(
-        self,
-        num_classes: int = 10,
-        initialization: Literal["fan_in", "sqrt_fan_in"] = "sqrt_fan_in",
-    ) -> None:
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
-        if initialization not in ("fan_in", "sqrt_fan_in"):
-            raise Problem(
-                f"LeNet-5 has no initialization {initialization!r}: "
-                "set model.initialization to fan_in or sqrt_fan_in"
-            )
         if not 1 <= num_classes <= 10:
             raise Problem(
                 f"LeNet-5 has codes for the ten digits only, and num_classes is {num_classes}: "
@@ -121,10 +107,7 @@ class LeNet5(nn.Module):
         self.c5 = nn.Conv2d(16, 120, 5)
         self.f6 = nn.Linear(120, 84)
         self.register_buffer("codes", digit_codes()[:num_classes])
-        if initialization == "fan_in":
-            self.draw_by_fan_in()
-        else:
-            self.draw_by_sqrt_fan_in()
+        self.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
         return -(self.features(x)[:, None] - self.codes).square().sum(2)
@@ -142,36 +125,23 @@ class LeNet5(nn.Module):
         """Every layer with trainable parameters, in order; each is followed by `squash`."""
         return self.c1, self.s2, self.c3, self.s4, self.c5, self.f6
 
-    def units(self) -> list[tuple[Tensor, Tensor, int]]:
-        """Weights, biases and F_i of C1, C5, F6 and each map of C3; views, to be set in place."""
-        kernels = torch.split(self.c3.weight, [len(seen) for seen in C3_INPUTS])
-        biases = torch.split(self.c3.bias, 1)
-        return [
-            (self.c1.weight, self.c1.bias, 25),
-            *((w, b, 25 * len(w)) for w, b in zip(kernels, biases, strict=True)),  # 75, 100 or 150
-            (self.c5.weight, self.c5.bias, 400),
-            (self.f6.weight, self.f6.bias, 120),
-        ]
-
     @torch.no_grad()
-    def draw_by_fan_in(self) -> None:
-        """Uniform within +-2.4 / F_i, biases too; F_i = 4 in S2 and S4."""
-        for weight, bias, fan_in in self.units():
+    def reset_parameters(self) -> None:
+        """Uniform within +-2.4 / F_i (Appendix A): divided by F_i, not by its square root."""
+        kernels = torch.split(self.c3.weight, [len(seen) for seen in C3_INPUTS])
+        for layer, fan_in in (
+            (self.c1, 25),
+            (self.s2, 4),
+            (self.s4, 4),
+            (self.c5, 400),
+            (self.f6, 120),
+        ):
+            for parameter in layer.parameters():
+                parameter.uniform_(-2.4 / fan_in, 2.4 / fan_in)
+        for weight, bias in zip(kernels, torch.split(self.c3.bias, 1), strict=True):
+            fan_in = 25 * len(weight)  # 75, 100 or 150
             weight.uniform_(-2.4 / fan_in, 2.4 / fan_in)
             bias.uniform_(-2.4 / fan_in, 2.4 / fan_in)
-        for layer in (self.s2, self.s4):
-            layer.coefficient.uniform_(-2.4 / 4, 2.4 / 4)
-            layer.bias.uniform_(-2.4 / 4, 2.4 / 4)
-
-    @torch.no_grad()
-    def draw_by_sqrt_fan_in(self) -> None:
-        """Uniform within +-1 / sqrt(F_i), biases 0; the coefficients of S2 and S4 are 1 / sqrt(4)."""
-        for weight, bias, fan_in in self.units():
-            weight.uniform_(-(fan_in**-0.5), fan_in**-0.5)
-            bias.zero_()
-        for layer in (self.s2, self.s4):
-            layer.coefficient.fill_(4**-0.5)
-            layer.bias.zero_()
 
 
 def digit_codes() -> Tensor:

@@ -1,11 +1,11 @@
 """Deep Residual Learning for Image Recognition (He, Zhang, Ren, Sun; arXiv:1512.03385, CVPR 2016).
 
 ResNet and its plain twin, for ImageNet (Table 1) and for CIFAR-10 (section 4.2). A convolution has no
-bias and is followed by BN; ReLU follows BN, except that the last BN of a block is added to the shortcut
-first. Departures, as values: stride_on="3x3" (torchvision's and fb.resnet.torch's "v1.5").
+bias and is followed by BN; ReLU follows BN, except that the last BN of a block is added to the
+shortcut first. Departures, as values: stride_on="3x3" (torchvision's and fb.resnet.torch's "v1.5").
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +29,7 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 
 
 class SubsampleAndPad(nn.Module):
-    """Option A (section 3.3): the identity at every `stride`-th pixel, with zeros for the added channels."""
+    """Option A (section 3.3): the identity at every `stride`-th pixel, zeros for added channels."""
 
     def __init__(self, added: int, stride: int):
         super().__init__()
@@ -41,7 +41,9 @@ class SubsampleAndPad(nn.Module):
 
 
 def shortcut(option: Shortcut, inputs: int, outputs: int, stride: int) -> nn.Module:
-    """Section 4.1: A, parameter-free; B, projections where the shape changes; C, projections everywhere."""
+    """Section 4.1: A, no parameters; B, projections where the shape changes; C, always projections."""
+    if option not in get_args(Shortcut):
+        raise ValueError(f"shortcut is A, B, C or null (plain), not {option!r}")
     same = inputs == outputs and stride == 1
     if option == "C" or (option == "B" and not same):
         return nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
@@ -114,6 +116,11 @@ class ResNet(nn.Module):
         num_classes: int = 1000,
     ):
         super().__init__()
+        if depth not in TABLE_1 or stride_on not in get_args(StrideOn):
+            raise ValueError(
+                f"Table 1 has depths {', '.join(map(str, TABLE_1))} and stride_on is 1x1 or 3x3, "
+                f"not depth={depth}, stride_on={stride_on!r}"
+            )
         blocks, deep = TABLE_1[depth]
         block, expansion = (Bottleneck, 4) if deep else (Block, 1)
         self.conv1, self.bn1 = conv(3, 64, 7, stride=2), nn.BatchNorm2d(64)
@@ -145,9 +152,7 @@ class CifarResNet(nn.Module):
     def __init__(self, depth: int, shortcut: Shortcut | None = "A", num_classes: int = 10):
         super().__init__()
         if depth % 6 != 2 or depth < 8:
-            raise ValueError(
-                f"a CIFAR ResNet has 6n + 2 layers: 20, 32, 44, 56, 110, 1202; not {depth}"
-            )
+            raise ValueError(f"a CIFAR ResNet has 6n + 2 layers (20, 32, 44, ...), not {depth}")
         n = (depth - 2) // 6
         self.conv1, self.bn1 = conv(3, 16, 3), nn.BatchNorm2d(16)
         self.conv2_x = stage(Block, 16, 16, n, 1, shortcut)

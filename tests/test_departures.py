@@ -1,0 +1,83 @@
+import pytest
+
+from topfive.config import compose
+from topfive.departures import departures
+
+
+def of(*overrides):
+    return departures(compose(overrides))
+
+
+@pytest.mark.parametrize("model", ["resnet20", "resnet110", "alexnet", "lenet5", "resnet152"])
+def test_a_model_by_itself_departs_from_nothing(model):
+    assert of(f"model={model}") == []
+
+
+def test_how_a_run_is_carried_out_is_no_departure():
+    devices = ["trainer.devices=8", "trainer.accumulate_grad_batches=2", "trainer.check_every=5"]
+    where = ["data.root=/elsewhere", "loader=torch", "logger=csv", "data.max_unreadable=0.1"]
+    assert of("model=resnet20", "seed=7", "resume=auto", *devices, *where) == []
+
+
+def test_options_of_the_network_are_matched_elsewhere():
+    assert of("model=resnet50", "model.stride_on=3x3") == []
+
+
+def test_a_shortened_run_is_one_departure():
+    assert of("model=resnet20", "recipe.shorten={epochs: 10}") == [
+        "recipe.shorten={epochs: 10} (paper: 1)"
+    ]
+
+
+def test_every_overruled_value_is_listed_with_the_papers():
+    overruled = ["recipe.weight_decay=0.0005", "recipe.optimizer.momentum=0.8", "data.fraction=0.1"]
+    assert of("model=resnet20", *overruled, "trainer.max_steps=100") == [
+        "data.fraction=0.1 (paper: null)",
+        "recipe.optimizer.momentum=0.8 (paper: 0.9)",
+        "recipe.weight_decay=0.0005 (paper: 0.0001)",
+        "trainer.max_steps=100 (paper: null)",
+    ]
+
+
+def test_other_milestones_are_listed_as_the_command_line_takes_them():
+    assert of("model=resnet20", "recipe.schedule.at.iterations=[10,20]") == [
+        "recipe.schedule.at={iterations: [10, 20]} (paper: {iterations: [32000, 48000]})"
+    ]
+
+
+def test_another_recipe_is_one_departure_and_its_values_are_none():
+    assert of("model=resnet20", "recipe=resnet") == ["recipe=resnet (paper: resnet_cifar)"]
+
+
+def test_another_data_set_is_one_departure():
+    assert of("model=resnet20", "data=cifar100", "data.per_class=50") == [
+        "data=cifar100 (paper: cifar10)",
+        "data.per_class=50 (paper: null)",
+    ]
+
+
+def test_the_path_of_ones_own_folders_is_not_listed():
+    assert of("model=resnet18", "data=folder", "data.root=/mine") == [
+        "data=folder (paper: imagenet)"
+    ]
+
+
+@pytest.mark.parametrize("recipe", ["lenet5_distorted"])
+def test_a_recipe_that_the_paper_reports_for_this_network_is_none(recipe):
+    assert of("model=lenet5", f"recipe={recipe}") == []
+
+
+def test_what_a_recipe_itself_says_comes_first():
+    listed = of("model=lenet5", "recipe=lenet5_fast", "recipe.batch_size=32")
+    assert "mini-batches of 64" in listed[0]
+    assert listed[1:] == [
+        "recipe=lenet5_fast (paper: lenet5)",
+        "recipe.batch_size=32 (paper: 64)",
+    ]
+
+
+def test_the_quickstart_says_that_it_is_short_and_on_other_data():
+    assert of("experiment=quickstart") == [
+        "data=digits (paper: mnist)",
+        "recipe.shorten={epochs: 10} (paper: 1)",
+    ]

@@ -1,0 +1,53 @@
+"""Adding devices changes nothing but the time: float64 traces of one process and of two."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("trace_losses.py")
+
+
+def losses(folder: Path, name: str, *overrides: str, world_size: int = 1) -> list[float]:
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{name}.json"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), str(file), *overrides]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(file.read_text())
+    assert content["world_size"] == world_size
+    assert len(content["losses"]) == 20
+    found: list[float] = content["losses"]
+    return found
+
+
+# Divide the work of the paper's 128 and 64 by four; the machine's arithmetic is the same.
+RESNET = [
+    "model=resnet20", "data=cifar10", "recipe.batch_size=32", "recipe.bn_batch=16",
+    "trainer.precision=64-true", "trainer.max_steps=20", "trainer.accelerator=cpu",
+]  # fmt: skip
+
+
+def test_two_processes_have_the_losses_of_one_to_1e_8_over_20_steps(
+    real_data: Path, tmp_path: Path
+) -> None:
+    root = f"data.root={real_data}"
+    one = losses(tmp_path, "one", *RESNET, root)
+    two = losses(tmp_path, "two", *RESNET, root, "trainer.devices=2", world_size=2)
+    assert one == pytest.approx(two, abs=1e-8, rel=0)
+    assert one[0] != pytest.approx(one[-1], abs=1e-3)  # it does train
+
+
+def test_statistics_shared_between_devices_and_the_torch_loader_leave_the_losses_as_they_are(
+    real_data: Path, tmp_path: Path
+) -> None:
+    root = f"data.root={real_data}"
+    whole = [*RESNET, root, "recipe.bn_batch=32"]
+    one = losses(tmp_path, "one", *whole, "loader=torch", "loader.workers=1")
+    # 16 images on each of two processes: they must share their statistics to normalize over 32.
+    two = losses(tmp_path, "two", *whole, "trainer.devices=2", world_size=2)
+    assert one == pytest.approx(two, abs=1e-8, rel=0)

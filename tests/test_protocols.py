@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from conftest import draw_photograph
+from PIL import Image
+
+from topfive.crops import Box
+from topfive.loaders.views import cut
+from topfive.problems import Problem
+from topfive.protocols import OneCrop, OneView, Protocol, TenCrop
+
+RECTANGLE = TenCrop()  # He et al. 2015, Tables 2 and 3
+SQUARE = TenCrop(square=True)  # Krizhevsky et al. 2012, section 4.1
+
+
+def corners(boxes: list[Box]) -> list[tuple[float, float]]:
+    return [(box.left, box.top) for box in boxes]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "height", "width", "places"),
+    [
+        # 341 - 224 = 117 columns and 256 - 224 = 32 rows to spare; the center at half, rounded down.
+        (RECTANGLE, 256, 341, [(0, 0), (117, 0), (0, 32), (117, 32), (58, 16)]),
+        (RECTANGLE, 400, 256, [(0, 0), (32, 0), (0, 176), (32, 176), (16, 88)]),
+        # The central square begins (341 - 256) // 2 = 42 columns, (400 - 256) // 2 = 72 rows in.
+        (SQUARE, 256, 341, [(42, 0), (74, 0), (42, 32), (74, 32), (58, 16)]),
+        (SQUARE, 400, 256, [(0, 72), (32, 72), (0, 104), (32, 104), (16, 88)]),
+    ],
+)
+def test_ten_crops_are_four_corners_and_the_center_and_their_mirrors(
+    protocol: TenCrop, height: int, width: int, places: list[tuple[float, float]]
+) -> None:
+    boxes = protocol(height, width)
+    assert corners(boxes) == places * 2
+    assert [box.flip for box in boxes] == [False] * 5 + [True] * 5
+    assert {(box.width, box.height) for box in boxes} == {(224, 224)}
+
+
+def test_boxes_are_given_in_pixels_of_the_unresized_image() -> None:
+    # Twice as large as above: every number doubles.
+    boxes = RECTANGLE(512, 682)
+    assert corners(boxes)[:5] == [(0, 0), (234, 0), (0, 64), (234, 64), (116, 32)]
+    assert {(box.width, box.height) for box in boxes} == {(448, 448)}
+
+
+def test_square_and_rectangle_agree_on_a_square_image() -> None:
+    assert RECTANGLE(300, 300) == SQUARE(300, 300)
+    assert RECTANGLE(300, 400) != SQUARE(300, 400)
+
+
+def test_the_second_half_of_ten_crops_mirrors_the_first() -> None:
+    image = Image.fromarray(draw_photograph(75, 102, 0, seed=4))
+    protocol = TenCrop(size=48, shorter=64)
+    views = np.stack([cut(image, box, 48, resizes=True) for box in protocol(75, 102)])
+    assert np.array_equal(views[5:], views[:5, :, :, ::-1])
+    assert len({view.tobytes() for view in views}) == 10
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "box"),
+    [
+        (256, 341, (58, 16, 224, 224, False)),
+        (341, 256, (16, 58, 224, 224, False)),
+        (256, 257, (16, 16, 224, 224, False)),  # 33 to spare, rounded down
+        (512, 682, (116, 32, 448, 448, False)),
+    ],
+)
+def test_one_crop_is_the_center(height: int, width: int, box: tuple[float, ...]) -> None:
+    assert OneCrop()(height, width) == [box]
+
+
+def test_one_view_is_the_whole_image() -> None:
+    assert OneView(32)(32, 32) == [(0, 0, 32, 32, False)]
+    assert OneView(32)(28, 28) == [(-2, -2, 32, 32, False)]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "name", "views", "resizes"),
+    [
+        (OneView(32), "one_view", 1, False),
+        (OneCrop(), "one_crop", 1, True),
+        (RECTANGLE, "ten_crop", 10, True),
+        (SQUARE, "ten_crop_square", 10, True),
+    ],
+)
+def test_a_protocol_knows_its_name_and_number_of_views(
+    protocol: Protocol, name: str, views: int, resizes: bool
+) -> None:
+    assert (protocol.name, protocol.views, protocol.resizes) == (name, views, resizes)
+    assert len(protocol(300, 400)) == views
+
+
+@pytest.mark.parametrize("protocol", [OneCrop, TenCrop])
+def test_views_larger_than_the_image_are_refused(protocol: type[OneCrop | TenCrop]) -> None:
+    with pytest.raises(Problem, match=r"320 pixels .* side is 256: raise protocol\.shorter"):
+        protocol(size=320, shorter=256)
