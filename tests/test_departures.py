@@ -1,11 +1,23 @@
+from functools import cache
+
 import pytest
 
 from topfive.config import compose
 from topfive.departures import departures
 
 
+@pytest.fixture(autouse=True)
+def every_composition_once(monkeypatch):
+    monkeypatch.setattr("topfive.departures.compose", lambda overrides: composed(*overrides))
+
+
+@cache
+def composed(*overrides):
+    return compose(overrides)
+
+
 def of(*overrides):
-    return departures(compose(overrides))
+    return departures(composed(*overrides))
 
 
 @pytest.mark.parametrize("model", ["resnet20", "resnet110", "alexnet", "lenet5", "resnet152"])
@@ -70,6 +82,7 @@ def test_a_recipe_that_the_paper_reports_for_this_network_is_none(recipe):
 def test_what_a_recipe_itself_says_comes_first():
     listed = of("model=lenet5", "recipe=lenet5_fast", "recipe.batch_size=32")
     assert "mini-batches of 64" in listed[0]
+    assert of("model=resnet20", "recipe.departures=[a wider crop]") == ["a wider crop"]
     assert listed[1:] == [
         "recipe=lenet5_fast (paper: lenet5)",
         "recipe.batch_size=32 (paper: 64)",

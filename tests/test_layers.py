@@ -73,6 +73,11 @@ def test_the_mask_of_a_sample_does_not_depend_on_the_batch_it_is_in():
     assert torch.equal(masks(layer, 7, [42, 6, 1_281_166, 5]), among[[2, 3, 1, 0]])
 
 
+def test_a_step_given_as_a_tensor_is_the_same_step():
+    layer = Dropout()
+    assert torch.equal(masks(layer, torch.tensor(7), [1, 2]), masks(layer, 7, [1, 2]))
+
+
 def test_the_mask_does_not_depend_on_what_was_drawn_before():
     layer = Dropout()
     torch.manual_seed(0)

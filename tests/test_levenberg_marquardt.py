@@ -1,7 +1,7 @@
 """The learning rule of LeCun et al. 1998, Appendix C, and LeNet-5's training by single samples."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,16 @@ from torchvision.datasets import MNIST
 
 from topfive.losses import LeNetLoss, LeNetMAP, LeNetMSE
 from topfive.models.lenet import C3_INPUTS, LeNet5, squash
-from topfive.online import gauss_newton_diagonal, train_online
+from topfive.online import gauss_newton_diagonal, one_thread, train_online
 from topfive.optimizers import StochasticDiagonalLevenbergMarquardt
 
 Rule = StochasticDiagonalLevenbergMarquardt
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 def awake(seed: int = 0) -> LeNet5:
@@ -233,7 +239,7 @@ def with_rule(net: LeNet5, loss: LeNetLoss, lr: float = 1e-4) -> Rule:
 
 @pytest.mark.parametrize("loss", [LeNetMSE(), LeNetMAP(), LeNetMAP(j=80.0)])
 def test_training_online_is_autograd_and_the_optimizer_sample_by_sample(loss: LeNetLoss) -> None:
-    images, targets = digits(25)
+    images, targets = digits(12)
     targets[7] = -1
     net = awake()
     rule = with_rule(net, loss)
@@ -267,6 +273,17 @@ def test_training_online_in_blocks_changes_no_bit() -> None:
         train_online(parts, loss, rule, images[block], targets[block])
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_training_online_gives_the_caller_its_threads_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        net, loss = awake(), LeNetMSE()
+        train_online(net, loss, with_rule(net, loss), *digits(1))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_kernels_that_table_1_leaves_out_stay_out() -> None:

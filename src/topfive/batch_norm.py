@@ -102,7 +102,7 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
     def _shared(self, mine: Tensor) -> Tensor:
         """The mean over the devices of a group; gradients come back from all of them."""
         world = dist.get_world_size(self.devices)
-        mean: Tensor = _SumOverDevices.apply(mine / world, self.devices)  # type: ignore[no-untyped-call]
+        mean: Tensor = _SumOverDevices.apply(mine / world, self.devices)
         return mean
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -21,7 +21,7 @@ from topfive.mean_image import mean_image
 from topfive.problems import Problem
 from topfive.progress import Progress
 from topfive.runs import CHECKPOINT, Run, identity
-from topfive.schedules import Clock
+from topfive.schedules import Clock, Schedule
 from topfive.world import Guard
 
 # Keys of conf/data that are not arguments of the set's loader.
@@ -72,9 +72,8 @@ def clock(config: dict[str, Any], data: DataModule) -> Clock:
 
 def _listens(recipe: dict[str, Any]) -> bool:
     """Whether the schedule decides by an error, so that a minival must be held out."""
-    from hydra.utils import get_class
-
-    return bool(get_class(recipe["schedule"]["_target_"]).needs_minival)
+    schedule: type[Schedule] = get_class(recipe["schedule"]["_target_"])
+    return schedule.needs_minival
 
 
 def _steps(config: dict[str, Any], clock: Clock) -> int:

@@ -49,13 +49,11 @@ class Tally:
     @torch.no_grad()
     def add(self, loss: Tensor, scores: Tensor, labels: Tensor) -> None:
         """loss: mean over the batch; scores: (batch, classes); an unreadable image counts as wrong."""
-        guesses = scores.topk(min(5, self.classes), dim=1).indices == labels[:, None]
-        right = torch.stack([guesses[:, 0].sum(), guesses.sum()])
+        hits = scores.topk(min(5, self.classes), dim=1).indices == labels[:, None]
         n = len(labels)
-        self.sums += torch.cat(
-            [(loss * n)[None].double(), (n - right).double(), self.sums.new_tensor([n])]
-            + [(labels < 0).sum()[None].double()]
-        )
+        sums = (loss * n, hits[:, 0].sum(), hits.sum(), (labels < 0).sum())
+        total, top1, top5, unreadable = (value.double() for value in sums)
+        self.sums += torch.stack([total, n - top1, n - top5, torch.full_like(total, n), unreadable])
 
     def total(self, reduce: Any) -> Count:
         """Over all devices: `reduce` sums a tensor over them."""
@@ -144,11 +142,10 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         if self.recipe["online"] is not None:
-            loss, scores = self.online.step(batch)
-            self.window.add(loss, scores, batch.labels)
+            self.window.add(*self.online.step(batch), batch.labels)
             return None
         scores = self(batch.images, batch)
-        loss = self.loss(scores, batch.labels)
+        loss: Tensor = self.loss(scores, batch.labels)
         self.window.add(loss.detach(), scores.detach(), batch.labels)
         return loss
 
@@ -233,7 +230,7 @@ class Classifier(pl.LightningModule):
         self.seen, self.missed = checkpoint["images"]
 
     def _sum(self, tensor: Tensor) -> Tensor:
-        total: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")  # type: ignore[assignment]
+        total: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")
         return total
 
     def _write(self, split: str, values: dict[str, float]) -> None:

@@ -43,13 +43,14 @@ class Dropout(nn.Module):
     Hinton et al. 2012 and Krizhevsky et al. 2012, section 4.2. (torch.nn.Dropout scales in training
     instead, which doubles what the next layer sees at initialization.) Where `address` is set to
     (seed, step, sample indices), a sample's mask is a function of it and of the layer's name alone;
-    where it is None, as outside this project's training, torch's generator is used.
+    where it is None, as outside this project's training, torch's generator is used. (The step may
+    be a tensor: torch.compile takes it for a constant where it is a number, and compiles anew.)
     """
 
     def __init__(self, p: float = 0.5, name: str = "dropout"):
         super().__init__()
         self.p, self.name = p, name
-        self.address: tuple[int, int, Tensor] | None = None
+        self.address: tuple[int, int | Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

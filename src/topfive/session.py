@@ -35,20 +35,20 @@ def concluding(hydra: HydraConf) -> Iterator[None]:
     try:
         yield
     except (Problem, InstantiationException) as error:
-        problem = _problem(error)
+        problem = problem_in(error)
         if problem is None:
             raise
         take_back(Path(hydra.runtime.output_dir))
         if hydra.mode == RunMode.MULTIRUN:
             print(f"job {hydra.job.num} failed: {problem}", file=sys.stderr, flush=True)
-            raise
+            raise problem from None
         sys.exit(f"train.py: {problem}")
     except Interrupted as stop:
         print(f"\nstopped by {stop}; continue with resume=auto", file=sys.stderr, flush=True)
         sys.exit(CTRL_C if stop.number == signal.SIGINT else PREEMPTED)
 
 
-def _problem(error: BaseException | None) -> Problem | None:
+def problem_in(error: BaseException | None) -> Problem | None:
     """The Problem that Hydra wraps where a class that it calls raises one."""
     while error is not None and not isinstance(error, Problem):
         error = error.__cause__
