@@ -25,13 +25,15 @@ def main(cfg: DictConfig) -> None:
 
 
 def train(cfg: DictConfig) -> None:
-    from topfive import build, conclude
     from topfive.config import settle
+
+    config = settle(cfg, HydraConfig.get().runtime.choices)
+
+    from topfive import build, conclude
     from topfive.quiet import quiet_lightning
     from topfive.runs import start
 
     quiet_lightning()
-    config = settle(cfg, HydraConfig.get().runtime.choices)
     run = start(config, HydraConfig.get().runtime.output_dir)
     data = build.data_module(config)
     trainer = build.trainer(config, run, data)

@@ -219,7 +219,7 @@ def test_the_quickstart_gives_way_to_a_model_on_the_command_line():
     config = composed("experiment=quickstart", "model=resnet20")
     named = [config["choices"][group] for group in ("model", "recipe", "data")]
     assert named == ["resnet20", "resnet_cifar", "digits"]
-    assert config["recipe"]["shorten"] == {"epochs": 10}
+    assert config["recipe"]["shorten"] == {"epochs": 30}
 
 
 def test_the_unit_of_a_duration_can_be_changed_on_the_command_line():

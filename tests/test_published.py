@@ -347,6 +347,6 @@ def test_a_score_is_set_beside_numbers_of_the_same_thing_only(
 
 
 def test_a_recipe_with_a_published_number_is_one_of_the_papers() -> None:
-    assert recipes("lenet5") == {"lenet5", "lenet5_distorted"}
+    assert recipes("lenet5") == {"lenet5", "lenet5_mse", "lenet5_distorted"}
     assert recipes("alexnet") == {"alexnet", "alexnet_code"}
     assert recipes("nobodys") == frozenset()

@@ -119,20 +119,21 @@ def test_a_resumed_warm_up_goes_on_where_it_was(error):
 
 
 def plateau(patience=2, clock=IMAGENET):
-    return Plateau(clock, 0.01, times=3, patience=patience)  # Krizhevsky et al. 2012, section 5
+    # Krizhevsky et al. 2012, section 5
+    return Plateau(clock, 0.01, times=3, patience={"iterations": patience})
 
 
-def rates_after(rate, errors):
+def rates_after(rate, errors, first=0):
     found = []
-    for step, error in enumerate(errors):
-        rate.hear_minival_error(error)
+    for step, error in enumerate(errors, first):
+        rate.hear_minival_error(error, step)
         found.append(round(rate(step), 9))
     return found
 
 
-def test_the_rate_is_divided_when_the_error_has_not_improved_for_patience_checks():
+def test_the_rate_is_divided_when_the_error_has_not_improved_for_patience_steps():
     errors = [0.9, 0.8, 0.8, 0.85, 0.7, 0.75, 0.7]
-    # 0.8 came again and 0.85: two checks without progress; then 0.7 is progress, 0.75 and 0.7 not
+    # 0.8 came again and 0.85: two steps without progress; then 0.7 is progress, 0.75 and 0.7 not
     assert rates_after(plateau(), errors) == [0.01, 0.01, 0.01, 0.001, 0.001, 0.001, 0.0001]
 
 
@@ -144,7 +145,7 @@ def test_the_rate_is_divided_three_times_at_most():
     assert rates_after(plateau(1), [0.5] * 9)[-1] == 1e-5
 
 
-def test_patience_shrinks_with_the_schedule_but_stays_a_check():
+def test_patience_shrinks_with_the_schedule_but_stays_a_step():
     assert rates_after(plateau(10, Clock(100, 10, shorten=5)), [0.5] * 3)[-1] == 0.001
     assert rates_after(plateau(10, Clock(100, 10, shorten=99)), [0.5] * 2)[-1] == 0.001
 
@@ -156,7 +157,7 @@ def test_a_resumed_plateau_goes_on_where_it_was():
         first, second = plateau(), plateau()
         start = rates_after(first, errors[:cut])
         second.restore(first.state())
-        assert start + rates_after(second, errors[cut:]) == whole
+        assert start + rates_after(second, errors[cut:], cut) == whole
 
 
 def test_only_the_plateau_needs_a_minival():
@@ -167,6 +168,6 @@ def test_only_the_plateau_needs_a_minival():
 def test_laws_that_do_not_listen_are_deaf():
     rate = Divide(CIFAR, 0.1, AT_32K_AND_48K)
     rate.hear_training_error(0.1)
-    rate.hear_minival_error(1.0)
+    rate.hear_minival_error(1.0, 7)
     assert rate(5) == 0.1
     assert rate.state() == {}

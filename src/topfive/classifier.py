@@ -125,6 +125,7 @@ class Classifier(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.window = Tally(self.device, self.num_classes)
+        self.carried = 0 if self.resumed_window is None else int(self.resumed_window[3])
         if self.resumed_window is not None and self.global_rank == 0:
             self.window.sums += self.resumed_window.to(self.device)
         self.window_start = (time.perf_counter(), self.global_step)
@@ -138,7 +139,9 @@ class Classifier(pl.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
         for dropout in self.dropouts:
-            dropout.address = (self.seed, self.global_step, batch.index)
+            # As a tensor: a compiled network would be compiled anew for every other integer.
+            step = batch.index.new_full((), self.global_step)
+            dropout.address = (self.seed, step, batch.index)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         if self.recipe["online"] is not None:
@@ -167,12 +170,12 @@ class Classifier(pl.LightningModule):
         self._refuse_unreadable(count)
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.schedule.hear_training_error(self.last_window["top1_error"])
-        speed = count.n / seconds
+        speed = (count.n - self.carried) / seconds
         self.latest.update(error=self.last_window["top1_error"], images_per_second=speed)
         self._write(
             "train", {**self.last_window, "learning_rate": rate, "images_per_second": speed}
         )
-        self.window = Tally(self.device, self.num_classes)
+        self.window, self.carried = Tally(self.device, self.num_classes), 0
         self.window_start = (time.perf_counter(), self.global_step)
 
     def _refuse_unreadable(self, count: Count) -> None:
@@ -213,14 +216,15 @@ class Classifier(pl.LightningModule):
             self._write(name, count.rates())
         self.latest["reported_error"] = self.scores[0].rates()["top1_error"]
         if self.schedule.needs_minival and not self.trainer.sanity_checking:
-            self.schedule.hear_minival_error(self.scores[1].rates()["top1_error"])
+            self.schedule.hear_minival_error(self.scores[1].rates()["top1_error"], self.global_step)
 
     # -- state ------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["schedule"] = self.schedule.state()
         checkpoint["window"] = self._sum(self.window.sums.clone()).cpu()
-        checkpoint["spent"] = (self.started, self.spent_seconds)
+        running = time.perf_counter() - self.window_start[0]
+        checkpoint["spent"] = (self.started, self.spent_seconds + running)
         checkpoint["images"] = (self.seen, self.missed)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

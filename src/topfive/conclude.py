@@ -50,8 +50,8 @@ def record(
         iterations=trainer.global_step * module.clock.updates,
         epochs=module.clock.epochs(trainer.global_step),
         train=module.last_window,
-        config=config,
-        command=shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        config=_without_paths(config),
+        command=_command(),
         world_size=trainer.world_size,
         started=module.started,
         finished=finished.isoformat(timespec="seconds"),
@@ -62,6 +62,19 @@ def record(
     results.write(made, run.result)
     show([made])
     print(f"record: {run.result}", flush=True)
+
+
+def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
+    """A record is published; where this machine keeps its files is nobody's business."""
+    data = {key: value for key, value in config["data"].items() if key != "root"}
+    return {**config, "data": data, "resume": None}
+
+
+def _command() -> str:
+    """What was typed, again without the folders of this machine."""
+    private = ("hydra.", "data.root=", "resume=")
+    typed = [argument for argument in sys.argv[1:] if not argument.startswith(private)]
+    return shlex.join(["python", Path(sys.argv[0]).name, *typed])
 
 
 def show(records: list[results.Record]) -> None:

@@ -19,11 +19,17 @@ from topfive.config import CONF
 @hydra.main(config_path=str(CONF), config_name="evaluate", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     """Evaluates `cfg.run`."""
+    from hydra.errors import InstantiationException
+
     from topfive.problems import Problem
+    from topfive.session import problem_in
 
     try:
         evaluate(cfg)
-    except Problem as problem:
+    except (Problem, InstantiationException) as error:
+        problem = problem_in(error)
+        if problem is None:
+            raise
         sys.exit(f"topfive.evaluate: {problem}")
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.utils import get_class
 
 from topfive.problems import Problem
-from topfive.schedules import UNITS
+from topfive.schedules import UNITS, Schedule
 
 CHECKPOINT = "last.ckpt"
 CONFIG = "config.yaml"
@@ -21,7 +22,7 @@ RESULT = "result.json"
 SUBJECTS = ("model", "recipe", "data", "seed", "trainer")
 # Of the data, what does not change the result.
 ACCESS = {"root", "download", "max_unreadable"}
-# Of the trainer, only what changes the result.
+# Of the trainer, only what changes the result; check_every does where a schedule listens.
 TRAINER = {"max_steps", "max_epochs", "precision"}
 
 
@@ -29,7 +30,9 @@ def subject(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved configuration that makes the run what it is."""
     kept = {name: config.get(name) for name in SUBJECTS}
     kept["data"] = {k: v for k, v in config["data"].items() if k not in ACCESS}
-    kept["trainer"] = {k: v for k, v in config["trainer"].items() if k in TRAINER}
+    schedule: type[Schedule] = get_class(config["recipe"]["schedule"]["_target_"])
+    decides = TRAINER | ({"check_every"} if schedule.needs_minival else set())
+    kept["trainer"] = {k: v for k, v in config["trainer"].items() if k in decides}
     choices = config["choices"]
     # Only under data=folder is the path the data.
     folder = config["data"]["root"] if choices["data"] == "folder" else None

@@ -78,8 +78,8 @@ class Schedule(Protocol):
         """Top-1 error (fraction) over the last training window."""
         ...
 
-    def hear_minival_error(self, error: float) -> None:
-        """Top-1 error (fraction) on the images held out from training."""
+    def hear_minival_error(self, error: float, step: int) -> None:
+        """Top-1 error (fraction) after `step` steps on the images held out from training."""
         ...
 
     def state(self) -> dict[str, float]:
@@ -113,7 +113,7 @@ class Table:
     def hear_training_error(self, error: float) -> None:
         pass
 
-    def hear_minival_error(self, error: float) -> None:
+    def hear_minival_error(self, error: float, step: int) -> None:
         pass
 
     def state(self) -> dict[str, float]:
@@ -163,7 +163,7 @@ class WarmUp(Divide):
 
 
 class Plateau:
-    """`rate`, divided by `by` whenever the minival error has not improved for `patience` checks.
+    """`rate`, divided by `by` whenever the minival error has not improved for the length `patience`.
 
     Krizhevsky et al. 2012, section 5: divided by 10 "when the validation error rate stopped improving",
     three times in all; the paper did it by hand.
@@ -171,10 +171,10 @@ class Plateau:
 
     needs_minival = True
 
-    def __init__(self, clock: Clock, rate: float, times: int, patience: int, by: float = 10.0):
+    def __init__(self, clock: Clock, rate: float, times: int, patience: Length, by: float = 10.0):
         self.rate, self.times, self.by = rate, times, by
-        self.patience = max(1, round(patience / clock.shorten))
-        self.divisions, self.best, self.waited = 0, 1.0, 0
+        self.patience = clock.steps(patience)
+        self.divisions, self.best, self.since = 0, 1.0, 0
 
     def __call__(self, step: int) -> float:
         return self.rate / self.by**self.divisions
@@ -182,15 +182,15 @@ class Plateau:
     def hear_training_error(self, error: float) -> None:
         pass
 
-    def hear_minival_error(self, error: float) -> None:
-        self.waited = 0 if error < self.best else self.waited + 1
-        self.best = min(self.best, error)
-        if self.waited >= self.patience and self.divisions < self.times:
-            self.divisions, self.waited = self.divisions + 1, 0
+    def hear_minival_error(self, error: float, step: int) -> None:
+        if error < self.best:
+            self.best, self.since = error, step
+        elif step - self.since >= self.patience and self.divisions < self.times:
+            self.divisions, self.since = self.divisions + 1, step
 
     def state(self) -> dict[str, float]:
-        return {"divisions": self.divisions, "best": self.best, "waited": self.waited}
+        return {"divisions": self.divisions, "best": self.best, "since": self.since}
 
     def restore(self, state: dict[str, float]) -> None:
-        self.divisions, self.waited = int(state["divisions"]), int(state["waited"])
+        self.divisions, self.since = int(state["divisions"]), int(state["since"])
         self.best = state["best"]
