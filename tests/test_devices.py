@@ -25,10 +25,12 @@ def losses(folder: Path, name: str, *overrides: str, world_size: int = 1) -> lis
     return found
 
 
-# Divide the work of the paper's 128 and 64 by four; the machine's arithmetic is the same.
+# A quarter of the paper's 128 and 64, to be quick, and a tenth of its rate: at 0.1 a batch of 32 turns the last
+# bit of float64 into 1e-5 within a dozen steps.
 RESNET = [
     "model=resnet20", "data=cifar10", "recipe.batch_size=32", "recipe.bn_batch=16",
     "trainer.precision=64-true", "trainer.max_steps=20", "trainer.accelerator=cpu",
+    "recipe.schedule.rate=0.01",
 ]  # fmt: skip
 
 

@@ -223,7 +223,7 @@ def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
         **_hardware(options),
         max_epochs=1,
         max_steps=data.steps,
-        val_check_interval=min(epoch, data.steps) * rounds,
+        val_check_interval=epoch * rounds,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
