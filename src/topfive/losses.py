@@ -4,6 +4,8 @@ A target of -1 marks a sample that could not be read: it counts neither in the s
 and a batch of nothing else has loss 0 and gradient 0.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ class CrossEntropy(nn.Module):
         return total / (targets >= 0).sum().clamp(min=1)
 
 
-class LeNetLoss(nn.Module):
+class LeNetLoss(nn.Module, ABC):
     """A criterion on LeNet-5's outputs y = -scores, the squared distances of F6 from the codes.
 
     Beside the mean over the labelled samples a criterion gives, for training sample by sample, its
@@ -27,20 +29,20 @@ class LeNetLoss(nn.Module):
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         return self.per_sample(scores, targets).sum() / (targets >= 0).sum().clamp(min=1)
 
+    @abstractmethod
     def per_sample(self, scores: Tensor, targets: Tensor) -> Tensor:
         """The loss of each sample, shape (N,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def slope(self, scores: Tensor, wanted: Tensor) -> Tensor:
         """The derivative of each labelled sample's loss by its scores, shape (N, classes).
 
         `wanted` is `membership(scores, targets)`: training sample by sample wants it made once.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def curvature(self, features: Tensor, codes: Tensor, targets: Tensor) -> Tensor:
         """The exact second derivative of each sample's loss by each state of F6, shape (N, 84)."""
-        raise NotImplementedError
 
 
 class LeNetMSE(LeNetLoss):
