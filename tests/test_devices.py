@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # several processes on two cores
 SCRIPT = Path(__file__).with_name("trace_losses.py")
 
 
@@ -16,7 +17,7 @@ def losses(folder: Path, name: str, *overrides: str, world_size: int = 1) -> lis
     file = folder / f"{name}.json"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(SCRIPT), str(file), *overrides]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     content = json.loads(file.read_text())
     assert content["world_size"] == world_size
