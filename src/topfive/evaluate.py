@@ -34,11 +34,11 @@ def main(cfg: DictConfig) -> None:
 
 
 def evaluate(cfg: DictConfig) -> None:
-    from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
     from topfive import build, conclude, results
     from topfive.quiet import quiet_lightning
+    from topfive.runs import CHECKPOINT
 
     quiet_lightning()
 
@@ -52,8 +52,7 @@ def evaluate(cfg: DictConfig) -> None:
     data = build.data_module(config)
     trainer = build.evaluator(config)
     module = build.classifier(config, data, trainer)
-    build.load_weights(module, directory / "last.ckpt")
-    data.protocol = instantiate(config["protocol"])
+    build.load_weights(module, directory / CHECKPOINT)
     data.trainer = trainer
     trainer.validate(module, data.reported_loader(data.protocol), verbose=False)
     if trainer.is_global_zero:
