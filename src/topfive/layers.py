@@ -5,61 +5,67 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from topfive import streams
+from topfive.local_response_norm import LocalResponseNorm as LocalResponseNorm
+from topfive.problems import Problem
 
 
-class LocalResponseNorm(nn.Module):
-    """b = a / (k + alpha / size * sum of a^2 over `size` adjacent maps) ^ beta.
+class FullyConnected(nn.Linear):
+    """A fully connected layer over `maps` maps of `size` x `size`, at every such window of its input.
 
-    Krizhevsky et al. 2012, section 3.3. The printed formula has no division by `size`; the original
-    code (and Caffe's, and torch's) divides, and it is the code that scored. `groups`: neighborhoods
-    end at the borders of that many equal runs of maps, as they did at each GPU's half. Input and
-    output: (batch, channels, height, width).
+    (batch, maps, height, width) to (batch, outputs, height - size + 1, width - size + 1): 1 x 1 on
+    an image of the size that the network was made for, a class map on a larger one (Sermanet et al.,
+    OverFeat; Simonyan and Zisserman 2014, section 3.2). The weight is nn.Linear's, maps first.
+    Raises Problem where the input is smaller than one window.
     """
 
-    def __init__(
-        self,
-        size: int = 5,
-        alpha: float = 1e-4,
-        beta: float = 0.75,
-        k: float = 2.0,
-        groups: int = 1,
-    ):
-        super().__init__()
-        self.size, self.alpha, self.beta, self.k, self.groups = size, alpha, beta, k, groups
+    def __init__(self, maps: int, outputs: int, size: int = 1):
+        super().__init__(maps * size * size, outputs)
+        self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        runs = x.reshape(len(x) * self.groups, -1, *x.shape[2:])
-        y = F.local_response_norm(runs, self.size, self.alpha, self.beta, self.k)
-        return y.reshape(x.shape)
+        height, width = x.shape[2:]
+        if height == width == self.size:
+            return F.linear(x.flatten(1), self.weight, self.bias)[:, :, None, None]
+        if min(height, width) < self.size:
+            raise Problem(
+                f"the image is too small for this network: {height} x {width} is left of it where {self.size} x "
+                f"{self.size} is needed. Take a larger recipe.crop.size, or a smaller model.input_size."
+            )
+        return F.conv2d(x, self.weight.unflatten(1, (-1, self.size, self.size)), self.bias)
 
     def extra_repr(self) -> str:
-        values = f"alpha={self.alpha}, beta={self.beta}, k={self.k}"
-        return f"{self.size}, {values}, groups={self.groups}"
+        return f"{super().extra_repr()}, size={self.size}"
 
 
 class Dropout(nn.Module):
     """Classic dropout: zeroes a unit with probability p in training, times 1 - p in evaluation.
 
-    Hinton et al. 2012 and Krizhevsky et al. 2012, section 4.2. (torch.nn.Dropout scales in training
-    instead, which doubles what the next layer sees at initialization.) Where `address` is set to
-    (seed, step, sample indices), a sample's mask is a function of it and of the layer's name alone;
-    where it is None, as outside this project's training, torch's generator is used. (The step may
-    be a tensor: torch.compile takes it for a constant where it is a number, and compiles anew.)
+    Hinton et al. 2012 and Krizhevsky et al. 2012, section 4.2. `inverted` is Caffe's and torch's
+    form, which divides by 1 - p in training instead: the next layer then sees twice as much at
+    initialization (p = 0.5). Where `address` is set to (seed, step, sample indices), a sample's mask
+    is a function of it and of the layer's name alone; where it is None, as outside this project's
+    training, torch's generator is used. (The step may be a tensor: torch.compile takes it for a
+    constant where it is a number, and compiles anew.)
     """
 
-    def __init__(self, p: float = 0.5, name: str = "dropout"):
+    def __init__(self, p: float = 0.5, name: str = "dropout", inverted: bool = False):
         super().__init__()
-        self.p, self.name = p, name
+        self.p, self.name, self.inverted = p, name, inverted
         self.address: tuple[int, int | Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return x * (1.0 - self.p)
+            return x if self.inverted else x * (1.0 - self.p)
+        kept = self.kept(x)
+        return x * kept / (1.0 - self.p) if self.inverted else x * kept
+
+    def kept(self, x: Tensor) -> Tensor:
+        """Which units of x stay: a mask of its shape."""
         if self.address is None:
-            return x * (torch.rand_like(x) >= self.p)
+            return torch.rand_like(x) >= self.p
         seed, step, index = self.address
         u = streams.uniform(seed, self.name, step, index, x[0].numel())
-        return x * (u >= self.p).view_as(x)
+        return (u >= self.p).view_as(x)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}, name={self.name!r}"
+        return f"p={self.p}, name={self.name!r}" + (", inverted=True" if self.inverted else "")
