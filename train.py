@@ -37,7 +37,7 @@ def train(cfg: DictConfig) -> None:
     run = start(config, HydraConfig.get().runtime.output_dir)
     data = build.data_module(config)
     trainer = build.trainer(config, run, data)
-    classifier = build.classifier(config, data, trainer)
+    classifier = build.classifier(config, data, trainer, trained=run.checkpoint is not None)
 
     build.resume(run, data, trainer)
     trainer.fit(classifier, data, ckpt_path=run.checkpoint, weights_only=True)

@@ -61,12 +61,14 @@ def module(config: dict[str, Any], classes: int) -> Classifier:
         size = recipe["crop"]["size"]
         mean = torch.full((recipe["channels"], size, size), 120.0)
         transforms.insert(0, MeanImage(mean, recipe["mean"]["follows_crop"]))
+    last = config["trainer"]["channels_last"]
+    layout = torch.channels_last if last else torch.contiguous_format
     net = build.network(config, classes)
     clock = Clock(images=50_000, batch=recipe["batch_size"])
     made = Classifier(
-        net, Pipeline(transforms), recipe, clock, classes, 0, 1.0, recipe["batch_size"]
+        net, Pipeline(transforms, layout), recipe, clock, classes, 0, 1.0, recipe["batch_size"]
     )
-    if config["trainer"]["channels_last"]:
+    if last:
         net.to(memory_format=torch.channels_last)
     if config["trainer"]["compile"]:
         net.compile()
@@ -134,6 +136,7 @@ def bare_seconds(config: dict[str, Any], made: Classifier, one: Batch, steps: in
         with torch.autocast(device.type, half or torch.float32, enabled=half is not None):
             scores = made.net(made.pipeline(one.images, one, torch.float32))
             loss = made.loss(scores, one.labels)
+        scores = scores[0] if isinstance(scores, tuple) else scores
         tally.add(loss.detach(), scores.detach(), one.labels)
         optimizer.zero_grad()
         loss.backward()

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from topfive import streams
-from topfive.batch_transforms import MeanImage, PCAColor, Pipeline, PixelMap, PlanarDistortion
+from topfive.batch_transforms import (
+    GlobalContrastNormalization,
+    MeanImage,
+    PCAColor,
+    Pipeline,
+    PixelMap,
+    PlanarDistortion,
+    Standardize,
+)
 from topfive.crops import Shift
 from topfive.datasets import Pixels
 from topfive.loaders.batch import Batch
@@ -90,6 +98,14 @@ def test_a_mean_smaller_than_the_view_is_surrounded_by_zeros() -> None:
     assert np.array_equal(x[0, 0], expected)
 
 
+def test_a_mean_smaller_than_a_photograph_is_stretched_over_it() -> None:
+    # A ramp from 0 to 30 over 4 pixels, over 8: bilinear, pixel centers aligned.
+    ramp = torch.arange(0.0, 40, 10).expand(1, 4, 4)
+    x = MeanImage(ramp, stretch=True)(torch.zeros(1, 1, 8, 8), None)
+    assert (-x[0, 0]).tolist() == [[0, 2.5, 7.5, 12.5, 17.5, 22.5, 27.5, 30]] * 8
+    assert torch.equal(MeanImage(ramp, stretch=True)(torch.zeros(1, 1, 4, 4), None), -ramp[None])
+
+
 # -- color ------------------------------------------------------------------------------------------
 
 
@@ -147,6 +163,37 @@ def test_the_pixel_map_takes_0_to_minus_a_tenth_and_255_to_1_175() -> None:
     # LeCun et al. 1998, section II-B; halfway lies (1.175 - 0.1) / 2.
     mapped = PixelMap(-0.1, 1.175)(torch.tensor([0.0, 127.5, 255.0], dtype=torch.float64), None)
     assert mapped.tolist() == pytest.approx([-0.1, 0.5375, 1.175], abs=1e-12)
+
+
+def test_the_mean_rgb_of_vgg_is_subtracted_and_nothing_divided() -> None:
+    vgg = Standardize([123.68, 116.779, 103.939], [1, 1, 1])
+    x = vgg(torch.full((1, 3, 2, 2), 255.0), None)
+    assert x[0, :, 1, 1].tolist() == pytest.approx([131.32, 138.221, 151.061])
+
+
+def test_a_channel_is_divided_by_its_own_deviation() -> None:
+    x = Standardize([1, 2, 3], [2, 4, 8])(torch.full((1, 3, 1, 1), 11.0), None)
+    assert x.flatten().tolist() == [5, 2.25, 1]
+
+
+def test_contrast_normalization_gives_every_image_mean_0_and_norm_55() -> None:
+    x = torch.tensor([[[[0.0, 2.0]]], [[[10.0, 70.0]]], [[[9.0, 9.0]]]])
+    y = GlobalContrastNormalization(55)(x, None)
+    # (-1, 1) and (-30, 30) have the same direction; each entry is 55 / sqrt 2. A flat image stays 0.
+    side = 55 / math.sqrt(2)
+    assert y.flatten().tolist() == pytest.approx([-side, side, -side, side, 0, 0])
+    cifar = GlobalContrastNormalization()(torch.rand(1, 3, 32, 32), None)
+    assert cifar.square().mean().sqrt().item() == pytest.approx(55 / math.sqrt(3072))  # 0.99
+
+
+def test_the_pipeline_hands_over_the_layout_of_memory_it_is_asked_for() -> None:
+    uint8 = torch.zeros(2, 3, 5, 5, dtype=torch.uint8)
+    pipeline = Pipeline(
+        [PixelMap(-0.1, 1.175), MeanImage(torch.ones(3, 5, 5))], torch.channels_last
+    )
+    last = pipeline(uint8, None, torch.float32)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert Pipeline([])(uint8, None, torch.float32).is_contiguous()
 
 
 def test_the_pipeline_runs_its_transforms_in_turn_at_the_networks_precision() -> None:

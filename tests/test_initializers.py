@@ -1,12 +1,24 @@
 import math
+from collections import OrderedDict
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from topfive.initializers import gaussian, he_normal
-from topfive.models.alexnet import AlexNet
+from topfive.checkpoints import DurableCheckpointIO
+from topfive.initializers import (
+    FROM_A,
+    caffe_xavier,
+    efficientnet,
+    from_net_a,
+    gaussian,
+    glorot_uniform,
+    he_normal,
+    truncated_normal,
+)
 from topfive.models.resnet import CifarResNet
+from topfive.models.vgg import VGG
 from topfive.problems import Problem
 
 
@@ -18,6 +30,28 @@ def assert_normal(weight, std):
     assert abs(values.std() / std - 1) < 5 / (2 * n) ** 0.5
     inside = (values.abs() < std).double().mean()
     assert abs(inside - math.erf(0.5**0.5)) < 5 * 0.47 / n**0.5  # 68.3 % of a Gaussian
+
+
+def assert_uniform(weight, bound):
+    """Within the bound, up to it, and of a third of its square in variance."""
+    values = weight.detach().double().flatten()
+    n = len(values)
+    assert bound * (1 - 20 / n) < values.abs().max() <= bound * (1 + 1e-6)
+    assert abs(values.mean()) < 5 * bound / (3 * n) ** 0.5
+    assert abs(values.std() * 3**0.5 / bound - 1) < 5 / (5 * n) ** 0.5
+
+
+def named(**layers):
+    return nn.Sequential(OrderedDict(layers))
+
+
+class LocallyConnected(nn.Module):
+    """Weights and biases of their own at every place, as cuda-convnet's local layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((32, 64, 3, 3, 4, 4), 7.0))
+        self.bias = nn.Parameter(torch.full((32, 4, 4), 7.0))
 
 
 @pytest.mark.parametrize("fan", ["fan_in", "fan_out"])
@@ -51,40 +85,259 @@ def test_he_normal_sets_biases_to_0_and_normalization_to_scale_1_and_shift_0():
     assert (net.fc.bias == 0).all()
 
 
-def test_gaussian_sets_alexnet_as_section_5_says():
-    with torch.device("meta"):
-        net = AlexNet(num_classes=10)
-    net.fc6 = nn.Linear(9216, 64, device="meta")  # 38 million draws would show no more
-    net.fc7 = nn.Linear(64, 64, device="meta")
-    net.to_empty(device="cpu")
+def test_gaussian_has_deviations_and_biases_by_name():
     torch.manual_seed(0)
-    gaussian(net, 0.01, ones=["conv2", "conv4", "conv5", "fc6", "fc7"])
-    biases = {}
-    for name, module in net.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            assert_normal(module.weight, 0.01)
-            biases[name] = module.bias.unique().tolist()
-    assert biases == {
-        "conv1": [0],
-        "conv2": [1],
-        "conv3": [0],
-        "conv4": [1],
-        "conv5": [1],
-        "fc6": [1],
-        "fc7": [1],
-        "fc8": [0],
-    }
+    net = named(conv1=nn.Conv2d(3, 64, 5), conv2=nn.Conv2d(64, 64, 5), fc=nn.Linear(64, 500))
+    gaussian(net, 0.01, stds={"conv2": 0.3}, biases={"conv2": 1, "fc": 0.1})
+    assert_normal(net.conv1.weight, 0.01)
+    assert_normal(net.conv2.weight, 0.3)
+    assert_normal(net.fc.weight, 0.01)
+    assert net.conv1.bias.unique().tolist() == [0]
+    assert net.conv2.bias.unique().tolist() == [1]
+    assert net.fc.bias.unique().tolist() == [pytest.approx(0.1)]
 
 
-def test_a_layer_that_the_network_lacks_is_refused_by_name():
-    with pytest.raises(Problem, match=r"called conv9, fc6: .* recipe.initialization.ones"):
-        gaussian(CifarResNet(20), 0.01, ones=["conv1", "fc6", "conv9"])
+def test_locally_connected_layers_are_drawn_too():
+    torch.manual_seed(0)
+    net = named(local3=LocallyConnected(), local4=LocallyConnected())
+    gaussian(net, 0.01, stds={"local3": 0.04}, biases={"local4": 1})
+    assert_normal(net.local3.weight, 0.04)
+    assert_normal(net.local4.weight, 0.01)
+    assert net.local3.bias.unique().tolist() == [0]
+    assert net.local4.bias.unique().tolist() == [1]
 
 
-def test_the_weights_are_a_function_of_torchs_seed():
+BY_LAYER = [
+    lambda net: gaussian(net, 0.01),
+    caffe_xavier,
+    glorot_uniform,
+    truncated_normal,
+    efficientnet,
+]
+
+
+@pytest.mark.parametrize("initialize", BY_LAYER)
+def test_a_normalization_is_left_alone_and_a_bias_may_be_missing(initialize):
+    net = named(
+        conv=nn.Conv2d(3, 4, 3, bias=False), bn=nn.BatchNorm2d(4), norm=nn.LayerNorm([4, 8, 8])
+    )
+    nn.init.constant_(net.conv.weight, 7)
+    initialize(net)
+    assert (net.conv.weight != 7).all()
+    for norm in (net.bn, net.norm):
+        assert (norm.weight == 1).all()
+        assert (norm.bias == 0).all()
+
+
+def test_caffes_xavier_counts_the_inputs_alone():
+    torch.manual_seed(0)
+    net = named(conv=nn.Conv2d(12, 2000, 5, groups=4), fc=nn.Linear(300, 40), aux=nn.Linear(9, 40))
+    caffe_xavier(net, 0.2, biases={"fc": 0})
+    assert_uniform(net.conv.weight, 0.2)  # (3 / (3 x 5 x 5))^0.5
+    assert_uniform(net.fc.weight, 0.1)
+    assert net.conv.bias.unique().tolist() == [pytest.approx(0.2)]
+    assert net.aux.bias.unique().tolist() == [pytest.approx(0.2)]
+    assert net.fc.bias.unique().tolist() == [0]
+
+
+def test_glorots_bound_is_the_root_of_six_over_both_fans():
+    torch.manual_seed(0)
+    net = named(conv=nn.Conv2d(50, 100, 2), fc=nn.Linear(100, 500))
+    glorot_uniform(net)
+    assert_uniform(net.conv.weight, 0.1)  # (6 / (4 x 50 + 4 x 100))^0.5
+    assert_uniform(net.fc.weight, 0.1)
+    assert net.conv.bias.unique().tolist() == net.fc.bias.unique().tolist() == [0]
+
+
+CUT = 0.8796257  # the deviation that is left of 1 after a cut at +-2
+
+
+def assert_truncated(weight, std):
+    values = weight.detach().double().flatten()
+    n = len(values)
+    assert 1.9 * std < values.abs().max() <= 2 * std * (1 + 1e-6)
+    assert abs(values.mean()) < 5 * CUT * std / n**0.5
+    assert abs(values.std() / (CUT * std) - 1) < 5 / (2 * n) ** 0.5
+    inside = (values.abs() < std).double().mean()
+    assert abs(inside - 0.6827 / 0.9545) < 5 * 0.46 / n**0.5
+
+
+def test_truncated_normal_has_hes_variance_but_where_a_pattern_says():
+    torch.manual_seed(0)
+    mixed = named(
+        reduce3x3=nn.Conv2d(100, 100, 1), conv3x3=nn.Conv2d(10, 100, 3), proj=nn.Conv2d(100, 90, 1)
+    )
+    net = named(conv1=nn.Conv2d(3, 100, 7), mixed=mixed, fc=nn.Linear(100, 90))
+    truncated_normal(net, {"conv1": 1.0, "*.reduce*": 0.09, "*.proj": 0.1, "mixed.*": 5.0})
+    assert_truncated(net.conv1.weight, 1.0)
+    assert_truncated(net.mixed.reduce3x3.weight, 0.09)  # the first pattern that fits counts
+    assert_truncated(net.mixed.proj.weight, 0.1)
+    assert_truncated(net.mixed.conv3x3.weight, 5.0)
+    assert_truncated(net.fc.weight, (1.3 * 2 / 100) ** 0.5)
+    assert net.fc.weight.var().item() == pytest.approx(2 / 100, rel=0.05)
+    assert net.fc.bias.unique().tolist() == [0]
+
+
+def test_efficientnets_convolutions_count_their_outputs_a_depthwise_one_its_kernel():
+    torch.manual_seed(0)
+    net = named(
+        stem=nn.Conv2d(3, 32, 5),
+        depthwise=nn.Conv2d(2000, 2000, 5, groups=2000),
+        fc=nn.Linear(80, 100),
+    )
+    efficientnet(net)
+    assert_normal(net.stem.weight, 0.05)  # (2 / (5 x 5 x 32))^0.5
+    assert_normal(net.depthwise.weight, 0.2828427)  # (2 / (5 x 5))^0.5
+    assert_uniform(net.fc.weight, 0.1)  # variance (1 / 3) / 100
+    assert net.stem.bias.unique().tolist() == net.fc.bias.unique().tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("initialize", "message"),
+    [
+        (lambda net: gaussian(net, 1, biases={"conv1": 1, "fc6": 1}), r"called fc6: .*\.biases"),
+        (lambda net: gaussian(net, 1, stds={"fc6": 1, "c": 1}), r"called c, fc6: .*\.stds"),
+        (lambda net: caffe_xavier(net, biases={"aux.fc": 0}), r"called aux\.fc: .*\.biases"),
+        (lambda net: truncated_normal(net, {"*.proj*": 1}), r"called \*\.proj\*: .*\.stds"),
+        (lambda net: from_net_a(net, 1, None, ["conv9"]), r"called conv9: .*\.layers"),
+    ],
+)
+def test_a_layer_that_the_network_lacks_is_refused_by_name_and_key(initialize, message):
+    with pytest.raises(Problem, match=message + r", of conv1, conv2_x\.0\.conv1, .*, \.\.\.\.$"):
+        initialize(CifarResNet(20))
+
+
+@pytest.mark.parametrize("initialize", [he_normal, *BY_LAYER])
+def test_the_weights_are_a_function_of_torchs_seed(initialize):
     nets = [CifarResNet(8) for _ in range(3)]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
         torch.manual_seed(seed)
-        he_normal(net)
+        initialize(net)
     assert torch.equal(nets[0].conv1.weight, nets[1].conv1.weight)
     assert not torch.equal(nets[0].conv1.weight, nets[2].conv1.weight)
+
+
+def net_a(classes=4):
+    return named(conv1_1=nn.Conv2d(3, 8, 3), fc8=nn.Linear(8, classes))
+
+
+def deeper(classes=4):
+    return named(
+        conv1_1=nn.Conv2d(3, 8, 3), conv1_2=nn.Conv2d(8, 500, 3), fc8=nn.Linear(8, classes)
+    )
+
+
+class Trained(pl.LightningModule):
+    """As topfive's Classifier, which calls its network `net`."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The directory of a run of `net_a`, its checkpoint written by Lightning."""
+    torch.manual_seed(1)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        plugins=[DurableCheckpointIO()],
+    )
+    trainer.strategy.connect(Trained(net_a()))
+    trainer.save_checkpoint(tmp_path / "last.ckpt", weights_only=False)
+    return tmp_path
+
+
+def stored(run):
+    return torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("name", ["", "last.ckpt"])
+def test_named_layers_are_those_of_the_trained_net_and_the_others_random(run, name):
+    net = deeper()
+    from_net_a(net, 0.01, str(run / name), ["conv1_1", "fc8"])
+    state = stored(run)
+    for layer in ("conv1_1", "fc8"):
+        for part in ("weight", "bias"):
+            assert torch.equal(
+                net.get_submodule(layer).get_parameter(part), state[f"net.{layer}.{part}"]
+            )
+    assert_normal(net.conv1_2.weight, 0.01)
+    assert (net.conv1_2.bias == 0).all()
+    assert all(p.requires_grad for p in net.parameters())
+
+
+def test_a_layer_that_is_not_named_starts_anew(run):
+    net = deeper(classes=500)
+    from_net_a(net, 0.01, str(run), ["conv1_1"])
+    assert torch.equal(net.conv1_1.weight, stored(run)["net.conv1_1.weight"])
+    assert_normal(net.fc8.weight, 0.01)
+
+
+@pytest.mark.parametrize("configuration", ["B", "C", "D", "E"])
+def test_the_layers_of_a_fit_a_deeper_net_by_name_though_not_by_place(configuration):
+    """Section 3.1: the first four convolutions and the three fully connected layers."""
+    with torch.device("meta"):
+        a, deep = (dict(VGG(c).named_modules()) for c in ("A", configuration))
+    convolutions = [n for n, m in a.items() if isinstance(m, nn.Conv2d)]
+    assert (*convolutions[:4], "fc6", "fc7", "fc8") == FROM_A
+    assert all(a[name].weight.shape == deep[name].weight.shape for name in FROM_A)
+    second = [n for n, m in deep.items() if isinstance(m, nn.Conv2d)][1]
+    assert a[convolutions[1]].weight.shape != deep[second].weight.shape
+
+
+def test_without_a_trained_net_a_the_remedy_is_two_commands():
+    with pytest.raises(
+        Problem,
+        match=r"python train\.py model=vgg11\. .*recipe\.initialization\.checkpoint="
+        r"outputs/vgg11/vgg/TIME.*recipe=vgg_glorot",
+    ):
+        from_net_a(deeper(), 0.01, None, ["conv1_1"])
+
+
+def test_a_run_that_is_not_there_is_a_problem(tmp_path):
+    with pytest.raises(Problem, match=r"checkpoint=\S*nowhere: there is no .*model=vgg11"):
+        from_net_a(deeper(), 0.01, str(tmp_path / "nowhere"), ["conv1_1"])
+    with pytest.raises(Problem, match=r"there is no \S*last\.ckpt\..*model=vgg11"):
+        from_net_a(deeper(), 0.01, str(tmp_path), ["conv1_1"])
+
+
+@pytest.mark.parametrize("content", ["cut", "text", "list", "empty"])
+def test_a_damaged_checkpoint_is_a_problem(run, content):
+    file = run / "last.ckpt"
+    whole = file.read_bytes()
+    if content == "list":
+        torch.save([1, 2], file)
+    else:
+        file.write_bytes(
+            {"cut": whole[: len(whole) // 2], "text": b"weights", "empty": b""}[content]
+        )
+    with pytest.raises(Problem, match=r"last\.ckpt is damaged or not one of ours.*another run"):
+        from_net_a(deeper(), 0.01, str(run), ["conv1_1"])
+
+
+def test_other_classes_are_a_problem_that_names_fc8(run):
+    with pytest.raises(
+        Problem,
+        match=r"fc8\.weight is \(4, 8\) in the checkpoint .* and \(10, 8\) here.*as many classes",
+    ):
+        from_net_a(deeper(classes=10), 0.01, str(run), ["conv1_1", "fc8"])
+
+
+def test_a_checkpoint_of_another_net_is_a_problem_that_names_the_layer(run):
+    with pytest.raises(Problem, match=r"has no conv1_2\.weight: .*model=vgg11"):
+        from_net_a(deeper(), 0.01, str(run), ["conv1_1", "conv1_2"])
+
+
+def test_a_checkpoint_that_holds_code_is_not_run(run):
+    class Bomb:
+        def __reduce__(self):
+            return (exec, ("raise SystemExit",))
+
+    torch.save({"state_dict": Bomb()}, run / "last.ckpt")
+    with pytest.raises(Problem, match=r"not one of ours \(UnpicklingError\)"):
+        from_net_a(deeper(), 0.01, str(run), ["conv1_1"])

@@ -1,48 +1,7 @@
-import numpy as np
 import pytest
 import torch
 
-from topfive.layers import Dropout, LocalResponseNorm
-
-
-def by_the_formula(a, size, alpha, beta, k):
-    """Krizhevsky et al. 2012, section 3.3, with alpha divided by the window as their code does."""
-    b = np.empty_like(a)
-    channels = a.shape[1]
-    for i in range(channels):
-        first, last = max(0, i - size // 2), min(channels - 1, i + size // 2)
-        squares = (a[:, first : last + 1] ** 2).sum(1)
-        b[:, i] = a[:, i] / (k + alpha / size * squares) ** beta
-    return b
-
-
-@pytest.mark.parametrize(("size", "channels"), [(5, 12), (3, 7), (5, 2)])
-def test_local_response_normalization_is_the_formula_of_section_3_3(size, channels):
-    a = np.random.default_rng(0).normal(0, 100, (2, channels, 3, 4))
-    ours = LocalResponseNorm(size, 1e-4, 0.75, 2.0)(torch.from_numpy(a))
-    expected = by_the_formula(a, size, 1e-4, 0.75, 2.0)
-    assert np.abs(a / expected).max() > 2  # far from the identity: the squares weigh in
-    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12, atol=0)
-
-
-def test_local_response_normalization_defaults_to_the_constants_of_the_paper():
-    layer = LocalResponseNorm()
-    constants = (layer.k, layer.size, layer.alpha, layer.beta)
-    assert constants == (2, 5, 1e-4, 0.75)  # section 3.3
-
-
-def test_neighborhoods_end_at_the_border_of_a_gpus_half():
-    a = np.random.default_rng(1).normal(0, 100, (3, 8, 2, 2))
-    ours = LocalResponseNorm(groups=2)(torch.from_numpy(a)).numpy()
-    halves = [by_the_formula(half, 5, 1e-4, 0.75, 2.0) for half in (a[:, :4], a[:, 4:])]
-    np.testing.assert_allclose(ours, np.concatenate(halves, 1), rtol=1e-12, atol=0)
-    whole = by_the_formula(a, 5, 1e-4, 0.75, 2.0)
-    assert np.abs(ours - whole)[:, 3:5].min() > 1e-6
-
-
-def test_groups_that_do_not_divide_the_maps_are_refused():
-    with pytest.raises(RuntimeError):
-        LocalResponseNorm(groups=4)(torch.zeros(1, 6, 2, 2))
+from topfive.layers import Dropout
 
 
 def masks(layer, step, index, width=1000, seed=3):

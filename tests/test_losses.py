@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.functional import hessian
 
-from topfive.losses import CrossEntropy, LeNetLoss, LeNetMAP, LeNetMSE, membership
+from topfive.losses import Auxiliary, CrossEntropy, LeNetLoss, LeNetMAP, LeNetMSE, membership
 from topfive.models.lenet import digit_codes
 
 LENET_LOSSES = [LeNetMSE(), LeNetMAP(), LeNetMAP(j=8.0)]
@@ -30,6 +30,15 @@ def test_cross_entropy_by_hand() -> None:
     # Probabilities 1/4 and 3/4.
     loss = CrossEntropy()(scores, torch.tensor([1, 0]))
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
+
+
+def test_auxiliary_heads_count_with_0_3() -> None:
+    even, sure = torch.zeros(2, 4), torch.tensor([[50.0, 0, 0, 0]] * 2)
+    targets = torch.tensor([0, 0])
+    # An even guess among 4 costs log 4, a sure and right one nothing.
+    assert Auxiliary(0.3)((sure, even, even), targets).item() == pytest.approx(0.6 * math.log(4))
+    assert Auxiliary(0.3)((even, sure, sure), targets).item() == pytest.approx(math.log(4))
+    assert Auxiliary()(even, targets).item() == pytest.approx(math.log(4))  # in evaluation
 
 
 def test_lenet_mse_is_the_mean_distance_from_the_correct_code() -> None:

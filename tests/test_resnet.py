@@ -1,38 +1,17 @@
 from functools import cache
-from typing import NamedTuple
 
 import pytest
 import torch
 import torchvision
+from measure import measured, on_meta, parameters
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from topfive.models.resnet import Bottleneck, CifarResNet, ResNet
 
 
-class Measured(NamedTuple):
-    parameters: int
-    multiply_adds: int
-    shapes: dict[str, tuple[int, ...]]
-
-
 @cache
-def measured(kind, *options):
-    with torch.device("meta"):
-        net = kind(*options)
-    shapes = {}
-    for name, child in net.named_children():
-        child.register_forward_hook(
-            lambda module, inputs, output, name=name: shapes.update({name: tuple(output.shape[1:])})
-        )
-    size = 224 if kind is ResNet else 32
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.empty(1, 3, size, size, device="meta"))
-    return Measured(parameters(net), counter.get_total_flops() // 2, shapes)
-
-
-def parameters(net):
-    return sum(p.numel() for p in net.parameters())
+def counted(kind, *options):
+    return measured(on_meta(kind, *options), 224 if kind is ResNet else 32)
 
 
 # He et al. 2015, Table 1 and section 4.1, by hand from the layers; the paper rounds the
@@ -54,7 +33,7 @@ IMAGENET = [
 
 @pytest.mark.parametrize(("depth", "shortcut", "params", "macs"), IMAGENET)
 def test_imagenet_nets_have_the_size_of_table_1(depth, shortcut, params, macs):
-    net = measured(ResNet, depth, shortcut, "1x1")
+    net = counted(ResNet, depth, shortcut, "1x1")
     assert net.parameters == params
     assert net.multiply_adds == macs
 
@@ -63,7 +42,7 @@ def test_imagenet_nets_have_the_size_of_table_1(depth, shortcut, params, macs):
     ("depth", "macs"), [(50, 4_089_184_256), (101, 7_801_405_440), (152, 11_513_626_624)]
 )
 def test_the_stride_on_the_3x3_costs_more_multiply_adds_than_the_paper_states(depth, macs):
-    assert measured(ResNet, depth, "B", "3x3").multiply_adds == macs
+    assert counted(ResNet, depth, "B", "3x3").multiply_adds == macs
 
 
 # Section 4.2; Table 6 rounds the parameters to 0.27, 0.46, 0.66, 0.85, 1.7 and 19.4 million
@@ -79,11 +58,10 @@ CIFAR = [
 
 @pytest.mark.parametrize(("depth", "with_a", "with_b", "macs"), CIFAR)
 def test_cifar_nets_have_the_size_of_section_4_2(depth, with_a, with_b, macs):
-    with torch.device("meta"):
-        plain, projecting = CifarResNet(depth, None), CifarResNet(depth, "B")
+    plain, projecting = on_meta(CifarResNet, depth, None), on_meta(CifarResNet, depth, "B")
     assert parameters(plain) == with_a
     assert parameters(projecting) == with_b
-    residual = measured(CifarResNet, depth, "A")
+    residual = counted(CifarResNet, depth, "A")
     assert (residual.parameters, residual.multiply_adds) == (with_a, macs)
 
 
@@ -95,19 +73,16 @@ def layers(net):
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
 def test_an_imagenet_net_has_as_many_layers_as_its_name_says(depth):
-    with torch.device("meta"):
-        assert layers(ResNet(depth)) == depth
+    assert layers(on_meta(ResNet, depth)) == depth
 
 
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
 def test_a_cifar_net_has_as_many_layers_as_its_name_says(depth):
-    with torch.device("meta"):
-        assert layers(CifarResNet(depth)) == depth
+    assert layers(on_meta(CifarResNet, depth)) == depth
 
 
 def test_resnet1202_has_1202_layers_and_19_421_274_parameters():
-    with torch.device("meta"):
-        net = CifarResNet(1202)
+    net = on_meta(CifarResNet, 1202)
     assert layers(net) == 1202
     assert parameters(net) == 19_421_274  # Table 6: 19.4 million
 
@@ -121,27 +96,28 @@ def test_resnet1202_has_1202_layers_and_19_421_274_parameters():
     ],
 )
 def test_the_stages_of_imagenet_nets_have_the_output_sizes_of_table_1(depth, wide, stride_on):
-    found = measured(ResNet, depth, "B", stride_on).shapes
+    found = counted(ResNet, depth, "B", stride_on).shapes
     assert found["conv1"] == (64, 112, 112)
     assert found["pool1"] == (64, 56, 56)
     assert found["conv2_x"] == (64 * wide, 56, 56)
     assert found["conv3_x"] == (128 * wide, 28, 28)
     assert found["conv4_x"] == (256 * wide, 14, 14)
     assert found["conv5_x"] == (512 * wide, 7, 7)
-    assert found["fc"] == (1000,)
+    assert found["average_pool"] == (512 * wide, 1, 1)
+    assert found["fc"] == (1000, 1, 1)
 
 
 def test_the_stages_of_cifar_nets_have_the_output_sizes_of_section_4_2():
-    found = measured(CifarResNet, 20, "A").shapes
+    found = counted(CifarResNet, 20, "A").shapes
     assert found["conv2_x"] == (16, 32, 32)
     assert found["conv3_x"] == (32, 16, 16)
     assert found["conv4_x"] == (64, 8, 8)
+    assert found["average_pool"] == (64, 1, 1)
     assert found["fc"] == (10,)
 
 
 def test_the_original_bottleneck_has_its_stride_on_the_first_1x1():
-    with torch.device("meta"):
-        net = ResNet(50)
+    net = on_meta(ResNet, 50)
     for stage in (net.conv3_x, net.conv4_x, net.conv5_x):
         first, *others = [m for m in stage.children() if isinstance(m, Bottleneck)]
         assert [m.stride[0] for m in (first.conv1, first.conv2, first.conv3)] == [2, 1, 1]
@@ -150,8 +126,7 @@ def test_the_original_bottleneck_has_its_stride_on_the_first_1x1():
 
 def torchvisions(depth):
     """Torchvision's net with values that tell every layer and buffer apart."""
-    with torch.device("meta"):
-        net = getattr(torchvision.models, f"resnet{depth}")()
+    net = on_meta(getattr(torchvision.models, f"resnet{depth}"))
     net = net.double().to_empty(device="cpu").eval()
     torch.manual_seed(0)
     for module in net.modules():
@@ -182,8 +157,7 @@ def move_stride(theirs):
 )
 def test_scores_equal_torchvisions_with_its_weights(depth, stride_on):
     theirs = torchvisions(depth)
-    with torch.device("meta"):
-        ours = ResNet(depth, "B", stride_on).eval()
+    ours = on_meta(ResNet, depth, "B", stride_on, "padded").eval()
     # Both list their tensors in the order of the layers, the projection last in its block.
     values = list(theirs.state_dict().values())
     ours.load_state_dict(dict(zip(ours.state_dict(), values, strict=True)), assign=True)
@@ -211,8 +185,7 @@ def test_option_a_takes_every_second_pixel_and_appends_zero_maps():
     ("depth", "option", "projections"), [(34, "A", 0), (34, "B", 3), (34, "C", 16), (50, "B", 4)]
 )
 def test_an_option_projects_where_the_paper_says(depth, option, projections):
-    with torch.device("meta"):
-        net = ResNet(depth, option)
+    net = on_meta(ResNet, depth, option)
     found = [m for n, m in net.named_modules() if n.endswith("shortcut.0")]
     assert len(found) == projections
     assert all(isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) for m in found)
@@ -250,6 +223,8 @@ def test_gradients_reach_every_parameter(kind, depth, shortcut):
     [
         (lambda: ResNet(42), "depths 18, 34, 50, 101, 152 .*depth=42"),
         (lambda: ResNet(50, stride_on="1X1"), "stride_on is 1x1 or 3x3.*'1X1'"),
+        (lambda: ResNet(50, stem_pool="same"), "stem_pool is ceil or padded .*stem_pool='same'"),
+        (lambda: ResNet(50, head="dense"), "head is global or sliding.*head='dense'"),
         (lambda: ResNet(18, "b"), "A, B, C or null .plain., not 'b'"),
         (lambda: CifarResNet(18), r"6n \+ 2 layers .20, 32, 44, .*not 18"),
         (lambda: CifarResNet(20, "none"), "A, B, C or null .plain., not 'none'"),
@@ -260,7 +235,58 @@ def test_a_net_that_the_paper_does_not_have_is_refused(build, message):
         build()
 
 
-def test_the_average_pool_takes_images_of_any_size():
-    with torch.device("meta"):
-        net = ResNet(18)
-        assert net(torch.empty(2, 3, 288, 320)).shape == (2, 1000)
+# eval_protocols.md, section 5: shorter sides 224 to 640 make maps of 1, 2, 6, 9 and 14
+@pytest.mark.parametrize(("side", "places"), [(224, 1), (256, 2), (384, 6), (480, 9), (640, 14)])
+def test_the_sliding_head_makes_a_class_map_of_a_larger_image(side, places):
+    net, images = on_meta(ResNet, 18, head="sliding"), torch.empty(2, 3, side, 640, device="meta")
+    assert net.class_map(images).shape == (2, 1000, places, 14)
+    assert net(images).shape == (2, 1000)
+
+
+def test_the_global_head_averages_an_image_of_any_size():
+    net = on_meta(ResNet, 18)
+    assert net.class_map(torch.empty(2, 3, 288, 320, device="meta")).shape == (2, 1000, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def two_heads():
+    """The same network under either head, with values that tell every layer apart."""
+    state = torchvisions(18).state_dict().values()
+    nets = [on_meta(ResNet, 18, head=head).eval() for head in ("global", "sliding")]
+    for net in nets:
+        net.load_state_dict(dict(zip(net.state_dict(), state, strict=True)), assign=True)
+    return nets
+
+
+def test_both_heads_give_the_same_scores_at_224(two_heads):
+    x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(*(net(x) for net in two_heads), rtol=0, atol=1e-10)
+
+
+def test_the_sliding_head_scores_every_7x7_window_and_averages_the_scores(two_heads):
+    net = two_heads[1]
+    maps = torch.randn(1, 512, 8, 9, dtype=torch.float64)
+    hook = net.conv5_x.register_forward_hook(lambda *_: maps)
+    with torch.no_grad():
+        scores, found = (
+            f(torch.randn(1, 3, 64, 64, dtype=torch.float64)) for f in (net, net.class_map)
+        )
+        for row, column in [(0, 0), (1, 2)]:
+            window = maps[:, :, row : row + 7, column : column + 7].mean((2, 3))
+            expected = window @ net.fc.weight.T + net.fc.bias
+            torch.testing.assert_close(found[:, :, row, column], expected, rtol=0, atol=1e-10)
+    hook.remove()
+    torch.testing.assert_close(scores, found.sum((2, 3)) / 6, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("stem_pool", "first"), [("ceil", 0), ("padded", -1)])
+def test_the_stem_pools_56_windows_begin_where_each_implementation_has_them(stem_pool, first):
+    pool = on_meta(ResNet, 18, stem_pool=stem_pool).pool1
+    x = torch.randn(1, 1, 112, 112)
+    y = pool(x)
+    assert y.shape == (1, 1, 56, 56)
+    for k in (0, 1, 55):
+        begin = 2 * k + first
+        window = x[:, :, max(begin, 0) : begin + 3, max(begin, 0) : begin + 3]
+        assert y[0, 0, k, k] == window.max()

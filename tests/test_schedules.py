@@ -1,7 +1,7 @@
 import pytest
 
 from topfive.problems import Problem
-from topfive.schedules import Clock, Divide, Plateau, Table, WarmUp
+from topfive.schedules import Clock, Decay, Divide, Plateau, SlowStart, Table, WarmUp
 
 CIFAR = Clock(images=50_000, batch=128)
 IMAGENET = Clock(images=1_281_167, batch=256)
@@ -91,6 +91,35 @@ def test_a_table_needs_a_milestone_between_any_two_rates():
 
 def warm_up():
     return WarmUp(CIFAR, 0.1, AT_32K_AND_48K, low=0.01, until_error=0.8)  # section 4.2
+
+
+def test_the_first_400_iterations_of_preactivation_resnets_are_at_a_tenth_of_the_rate():
+    rate = SlowStart(CIFAR, 0.1, AT_32K_AND_48K, low=0.01, lasting={"iterations": 400})
+    assert rate(0) == rate(399) == 0.01
+    assert rate(400) == rate(31_999) == 0.1
+    assert rate(32_000) == pytest.approx(0.01)
+    assert rate(63_999) == pytest.approx(0.001)
+
+
+def test_the_rate_falls_by_4_percent_every_8_epochs():
+    clock = Clock(images=1_281_167, batch=32)
+    rate = Decay(clock, 0.01, 0.96, {"epochs": 8})
+    # 8 x 1,281,167 / 32 = 320,291.75; BVLC's solver has 320,000 (Szegedy et al. 2014, section 6)
+    assert rate(0) == rate(320_291) == 0.01
+    assert rate(320_292) == rate(640_582) == pytest.approx(0.0096, rel=1e-15)
+    assert rate(960_874) == pytest.approx(0.009216, rel=1e-15)
+    assert rate(960_875) == pytest.approx(0.00884736, rel=1e-15)  # 3 x 320,291.75 = 960,875.25
+    assert rate(10_000_000) == pytest.approx(0.01 * 0.96**31)  # 31.2 times 8 epochs
+
+
+def test_a_decay_shrinks_with_the_schedule():
+    rate = Decay(Clock(images=100, batch=10, shorten=2), 1.0, 0.5, {"epochs": 2})  # 10 steps
+    assert [rate(step) for step in (0, 9, 10, 19, 20, 30)] == [1, 1, 0.5, 0.5, 0.25, 0.125]
+
+
+def test_a_decay_needs_a_length():
+    with pytest.raises(Problem, match="expected one of"):
+        Decay(CIFAR, 0.1, 0.96, {"steps": 8})
 
 
 def test_warm_up_waits_until_the_training_error_is_below_80_percent():

@@ -34,7 +34,7 @@ def main(file: str, *overrides: str) -> None:
     trainer = build.trainer(config, Run(Path(file).parent, None), data)
     trace = Trace()
     trainer.callbacks.append(trace)
-    module = build.classifier(config, data, trainer)
+    module = build.classifier(config, data, trainer, trained=False)
     trainer.fit(module, data)
     if trainer.is_global_zero:
         content = {

@@ -29,18 +29,21 @@ class MeanImage(nn.Module):
     follows_crop=True subtracts it before cropping, as He et al. 2015 do on CIFAR-10 (section 4.2): the
     mean moves with the crop and its mirror, and padding is zero, which is the mean. False subtracts the
     central window whatever the crop, as AlexNet's code does. Evaluation views carry no offset and take
-    the central window.
+    the central window. stretch=True, for photographs: a view larger than the mean image, as in a test at
+    320 pixels, has it enlarged to its size, where False leaves zeros around it (no paper says).
     """
 
     mean: Tensor
 
-    def __init__(self, mean: Tensor, follows_crop: bool = False):
+    def __init__(self, mean: Tensor, follows_crop: bool = False, stretch: bool = False):
         super().__init__()
-        self.follows_crop = follows_crop
+        self.follows_crop, self.stretch = follows_crop, stretch
         self.register_buffer("mean", mean)
 
     def forward(self, x: Tensor, batch: Batch | None) -> Tensor:
         size = x.shape[-1]
+        if self.stretch and size > self.mean.shape[-1]:
+            return x - nn.functional.interpolate(self.mean[None], (size, size), mode="bilinear")
         if batch is None or not self.follows_crop:
             return x - self._center(size)
         moved = self._windows(batch.top, batch.left, size)
@@ -60,6 +63,42 @@ class MeanImage(nn.Module):
         padded = nn.functional.pad(self.mean, (reach, reach, reach, reach))
         windows = padded.unfold(1, size, 1).unfold(2, size, 1)
         return windows[:, top + reach, left + reach].transpose(0, 1)
+
+
+class Standardize(nn.Module):
+    """Subtracts a value per channel and divides by another: (channels,) each, on the scale 0..255.
+
+    With deviations of 1 it is VGG's and Caffe's subtraction of the training set's mean RGB.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: list[float], deviation: list[float]):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("deviation", torch.tensor(deviation)[:, None, None])
+
+    def forward(self, x: Tensor, batch: Batch | None) -> Tensor:
+        return (x - self.mean) / self.deviation
+
+
+class GlobalContrastNormalization(nn.Module):
+    """Subtracts each image's own mean and brings it to the Euclidean norm `scale`.
+
+    As pylearn2's script for maxout networks does on CIFAR, which Lin et al. 2013 and Springenberg et al.
+    2014 follow: 55, so that a 3 x 32 x 32 image has a root mean square of 0.99. A constant image, whose
+    norm is 0, stays 0.
+    """
+
+    def __init__(self, scale: float = 55.0):
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor, batch: Batch | None) -> Tensor:
+        x = x - x.mean((1, 2, 3), keepdim=True)
+        norm = x.square().sum((1, 2, 3), keepdim=True).sqrt()
+        return x * (self.scale / torch.where(norm < 1e-8, 1.0, norm))
 
 
 class PCAColor(nn.Module):
@@ -135,14 +174,18 @@ class PlanarDistortion(nn.Module):
 
 
 class Pipeline(nn.Module):
-    """uint8 to the network's input, through each transform in turn."""
+    """uint8 to the network's input, through each transform in turn, in the layout of memory it wants."""
 
-    def __init__(self, transforms: list[nn.Module]):
+    def __init__(
+        self,
+        transforms: list[nn.Module],
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ):
         super().__init__()
-        self.transforms = nn.ModuleList(transforms)
+        self.transforms, self.memory_format = nn.ModuleList(transforms), memory_format
 
     def forward(self, images: Tensor, batch: Batch | None, dtype: torch.dtype) -> Tensor:
-        x = images.to(dtype)
+        x = images.to(dtype, memory_format=self.memory_format)
         for transform in self.transforms:
             x = transform(x, batch)
         return x

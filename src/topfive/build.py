@@ -88,21 +88,31 @@ def _steps(config: dict[str, Any], clock: Clock) -> int:
 def network(config: dict[str, Any], classes: int) -> torch.nn.Module:
     """The network with its paper's first weights, drawn by the run's seed."""
     pl.seed_everything(config["seed"], verbose=False)
+    net = architecture(config, classes)
+    if config["recipe"]["initialization"] is not None:
+        instantiate(config["recipe"]["initialization"], net, _convert_="all")
+    return net
+
+
+def architecture(config: dict[str, Any], classes: int | None = None) -> torch.nn.Module:
+    """The network, its weights not yet the paper's; `classes` None is as many as its paper has.
+
+    Raises Problem where an option is none that it knows.
+    """
     wanted = config["model"].get("num_classes", classes)
-    if wanted != classes:
+    if classes is not None and wanted != classes:
         raise Problem(
             f"model.num_classes={wanted}, but data={config['choices']['data']} has {classes} classes: leave "
             f"model.num_classes out, it follows the data."
         )
+    options = config["model"] | ({} if classes is None else {"num_classes": classes})
     try:
-        net: torch.nn.Module = instantiate({**config["model"], "num_classes": classes})
+        net: torch.nn.Module = instantiate(options, _convert_="all")
     except Exception as error:
         cause = error.__cause__
         if isinstance(cause, Problem | ValueError | TypeError | KeyError):
             raise Problem(f"model={config['choices']['model']} cannot be built: {cause}") from error
         raise
-    if config["recipe"]["initialization"] is not None:
-        instantiate(config["recipe"]["initialization"], net)
     return net
 
 
@@ -121,27 +131,35 @@ def pipeline(config: dict[str, Any], data: DataModule) -> Pipeline:
             cache,
             config["trainer"]["progress"],
         )
-        transforms.insert(0, MeanImage(image, mean["follows_crop"]))
-    return Pipeline(transforms)
+        stretch = mean["shorter"] is not None
+        transforms.insert(0, MeanImage(image, mean["follows_crop"], stretch))
+    layout = torch.channels_last if config["trainer"]["channels_last"] else torch.contiguous_format
+    return Pipeline(transforms, layout)
 
 
-def classifier(config: dict[str, Any], data: DataModule, trainer: pl.Trainer) -> Classifier:
-    """The LightningModule, its batch normalization grouped as the recipe says for these devices."""
-    trainer_options = config["trainer"]
-    net = network(config, len(data.dataset.classes))
+def classifier(
+    config: dict[str, Any], data: DataModule, trainer: pl.Trainer, trained: bool
+) -> Classifier:
+    """The LightningModule; where it is `trained`, a checkpoint will bring the weights."""
+    trainer_options, classes = config["trainer"], len(data.dataset.classes)
+    net = architecture(config, classes) if trained else network(config, classes)
     per_device = per_device_batch(config["recipe"], trainer)
     module = Classifier(
         net,
         pipeline(config, data),
         config["recipe"],
         clock(config, data),
-        len(data.dataset.classes),
+        classes,
         config["seed"],
         config["data"]["max_unreadable"],
         per_device,
     )
     if trainer_options["channels_last"]:
         net.to(memory_format=torch.channels_last)
+    if trainer_options["checkpoint_activations"]:
+        from topfive.activation_checkpointing import checkpoint_activations
+
+        checkpoint_activations(net)
     if trainer_options["compile"]:
         net.compile()
     return module

@@ -15,6 +15,7 @@ from topfive.batch_norm import average_running_statistics, group_statistics
 from topfive.batch_transforms import Pipeline
 from topfive.layers import Dropout
 from topfive.loaders.batch import Batch
+from topfive.losses import Auxiliary
 from topfive.parameter_groups import parameter_groups
 from topfive.problems import Problem
 from topfive.schedules import Clock, Schedule
@@ -101,7 +102,10 @@ class Classifier(pl.LightningModule):
         self.resumed_window: Tensor | None = None
 
     def forward(self, images: Tensor, batch: Batch | None = None) -> Tensor:
-        """uint8 images (batch, channels, height, width) to scores (batch, classes), the largest wins."""
+        """uint8 images (batch, channels, height, width) to scores (batch, classes), the largest wins.
+
+        In training a network with auxiliary heads gives a tuple instead: its scores and the heads'.
+        """
         scores: Tensor = self.net(self.pipeline(images, batch, self.dtype))
         return scores
 
@@ -148,8 +152,14 @@ class Classifier(pl.LightningModule):
             self.window.add(*self.online.step(batch), batch.labels)
             return None
         scores = self(batch.images, batch)
+        if isinstance(scores, tuple) and not isinstance(self.loss, Auxiliary):
+            raise Problem(
+                "this network has auxiliary heads, which this recipe's loss would leave untrained: choose "
+                "model.auxiliary=false, or '+recipe.loss={_target_:topfive.losses.Auxiliary,weight:0.3}'."
+            )
         loss: Tensor = self.loss(scores, batch.labels)
-        self.window.add(loss.detach(), scores.detach(), batch.labels)
+        main = scores[0] if isinstance(scores, tuple) else scores
+        self.window.add(loss.detach(), main.detach(), batch.labels)
         return loss
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:

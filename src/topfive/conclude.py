@@ -15,7 +15,7 @@ from topfive.classifier import Classifier, Count
 from topfive.departures import departures
 from topfive.loaders.datamodule import DataModule
 from topfive.report import table
-from topfive.runs import Run, identity
+from topfive.runs import CHECKPOINT, Run, identity
 
 
 def score(count: Count, protocol: str, split: str) -> results.Score:
@@ -67,12 +67,22 @@ def record(
 def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
     """A record is published; where this machine keeps its files is nobody's business."""
     data = {key: value for key, value in config["data"].items() if key != "root"}
-    return {**config, "data": data, "resume": None}
+    recipe = dict(config["recipe"])
+    start = recipe["initialization"]
+    if start is not None and start.get("checkpoint"):
+        recipe["initialization"] = {**start, "checkpoint": _run_named(start["checkpoint"])}
+    return {**config, "data": data, "recipe": recipe, "resume": None}
+
+
+def _run_named(path: str) -> str:
+    """Of the path of a run, what train.py named it: MODEL/RECIPE/TIME."""
+    parts = Path(path).parts
+    return "/".join((parts[:-1] if parts[-1] == CHECKPOINT else parts)[-3:])
 
 
 def _command() -> str:
     """What was typed, again without the folders of this machine."""
-    private = ("hydra.", "data.root=", "resume=")
+    private = ("hydra.", "data.root=", "resume=", "recipe.initialization.checkpoint=")
     typed = [argument for argument in sys.argv[1:] if not argument.startswith(private)]
     return shlex.join(["python", Path(sys.argv[0]).name, *typed])
 

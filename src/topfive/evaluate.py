@@ -51,7 +51,7 @@ def evaluate(cfg: DictConfig) -> None:
         config["choices"]["protocol"] = chosen
     data = build.data_module(config)
     trainer = build.evaluator(config)
-    module = build.classifier(config, data, trainer)
+    module = build.classifier(config, data, trainer, trained=True)
     build.load_weights(module, directory / CHECKPOINT)
     data.trainer = trainer
     trainer.validate(module, data.reported_loader(data.protocol), verbose=False)

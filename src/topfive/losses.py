@@ -19,6 +19,24 @@ class CrossEntropy(nn.Module):
         return total / (targets >= 0).sum().clamp(min=1)
 
 
+class Auxiliary(CrossEntropy):
+    """Cross-entropy of the scores, plus `weight` times that of every auxiliary head.
+
+    Szegedy et al. 2014, section 5: 0.3. A network with such heads gives (scores, first head, ...) in
+    training and the scores alone otherwise. Each head's loss is a mean over the batch, as in Caffe.
+    """
+
+    def __init__(self, weight: float = 0.3) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, scores: Tensor | tuple[Tensor, ...], targets: Tensor) -> Tensor:
+        if isinstance(scores, Tensor):
+            return super().forward(scores, targets)
+        main, *heads = (super(Auxiliary, self).forward(one, targets) for one in scores)
+        return main + self.weight * torch.stack(heads).sum()
+
+
 class LeNetLoss(nn.Module, ABC):
     """A criterion on LeNet-5's outputs y = -scores, the squared distances of F6 from the codes.
 

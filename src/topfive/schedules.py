@@ -51,9 +51,16 @@ class Clock:
 
     def steps(self, length: Length) -> int:
         """Steps of {iterations: k} or {epochs: k}; at least one."""
+        return max(1, round(self._exactly(length)))
+
+    def passed(self, length: Length, step: int) -> int:
+        """How many such lengths, laid end to end, are over at `step`; each ends at a whole step."""
+        return int((step + 0.5) / self._exactly(length))
+
+    def _exactly(self, length: Length) -> float:
         name, count = unit(length)
         iterations = count if name == "iterations" else count * self.images / self.batch
-        return max(1, round(iterations / self.updates / self.shorten))
+        return iterations / self.updates / self.shorten
 
     def milestones(self, lengths: Lengths) -> list[int]:
         """The same for a list of milestones."""
@@ -129,6 +136,36 @@ class Divide(Table):
     def __init__(self, clock: Clock, rate: float, at: Lengths, by: float = 10.0):
         _, milestones = unit(at)
         super().__init__(clock, [rate / by**k for k in range(len(milestones) + 1)], at)
+
+
+class Decay(Table):
+    """`rate`, times `factor` after every length `every` (Szegedy et al. 2014: 0.96 every 8 epochs)."""
+
+    def __init__(self, clock: Clock, rate: float, factor: float, every: Length):
+        self.clock, self.rate, self.factor, self.every = clock, rate, factor, every
+        unit(every)
+
+    def __call__(self, step: int) -> float:
+        return self.rate * self.factor ** self.clock.passed(self.every, step)
+
+
+class SlowStart(Divide):
+    """As Divide, but at `low` for the length `lasting` (He et al. 2016, appendix: 400 iterations)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        rate: float,
+        at: Lengths,
+        low: float,
+        lasting: Length,
+        by: float = 10.0,
+    ):
+        super().__init__(clock, rate, at, by)
+        self.low, self.lasting = low, clock.steps(lasting)
+
+    def __call__(self, step: int) -> float:
+        return self.low if step < self.lasting else super().__call__(step)
 
 
 class WarmUp(Divide):

@@ -2,7 +2,10 @@
 
 ResNet and its plain twin, for ImageNet (Table 1) and for CIFAR-10 (section 4.2). A convolution has no
 bias and is followed by BN; ReLU follows BN, except that the last BN of a block is added to the
-shortcut first. Departures, as values: stride_on="3x3" (torchvision's and fb.resnet.torch's "v1.5").
+shortcut first. Readings where the paper is silent: pool1 has no padding and rounds its size up, as in
+the authors' prototxt, and an image larger than 224 is averaged over all of its last maps. Departures,
+as values: stride_on="3x3" ("v1.5") and stem_pool="padded", both torchvision's and fb.resnet.torch's;
+head="sliding", the released nets'.
 """
 
 from typing import Literal, get_args
@@ -10,8 +13,12 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from topfive.layers import FullyConnected
+
 Shortcut = Literal["A", "B", "C"]
 StrideOn = Literal["1x1", "3x3"]
+StemPool = Literal["ceil", "padded"]
+Head = Literal["global", "sliding"]
 
 # Table 1: blocks in conv2_x, conv3_x, conv4_x, conv5_x, and whether they are bottlenecks.
 TABLE_1 = {
@@ -105,7 +112,10 @@ def stage(
 class ResNet(nn.Module):
     """Table 1: 18, 34, 50, 101 or 152 layers; shortcut=None is the plain network.
 
-    Input: (batch, 3, height, width), 224 x 224 in the paper; output: (batch, num_classes).
+    Input: (batch, 3, height, width), 224 x 224 in the paper; output: (batch, num_classes). The stem
+    pool "ceil" has the windows of the authors' prototxt (3 x 3, from the first pixel on), "padded"
+    those of torchvision, as many, each one pixel further up and left. The head "sliding" averages
+    windows of 7 x 7 at stride 1, as the prototxt: a class map, where the image is larger than 224.
     """
 
     def __init__(
@@ -113,6 +123,8 @@ class ResNet(nn.Module):
         depth: int,
         shortcut: Shortcut | None = "B",
         stride_on: StrideOn = "1x1",
+        stem_pool: StemPool = "ceil",
+        head: Head = "global",
         num_classes: int = 1000,
     ):
         super().__init__()
@@ -121,25 +133,37 @@ class ResNet(nn.Module):
                 f"Table 1 has depths {', '.join(map(str, TABLE_1))} and stride_on is 1x1 or 3x3, "
                 f"not depth={depth}, stride_on={stride_on!r}"
             )
+        if stem_pool not in get_args(StemPool) or head not in get_args(Head):
+            raise ValueError(
+                f"stem_pool is ceil or padded and head is global or sliding, not "
+                f"stem_pool={stem_pool!r}, head={head!r}"
+            )
         blocks, deep = TABLE_1[depth]
         block, expansion = (Bottleneck, 4) if deep else (Block, 1)
+        padded = stem_pool == "padded"
         self.conv1, self.bn1 = conv(3, 64, 7, stride=2), nn.BatchNorm2d(64)
-        self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)
+        self.pool1 = nn.MaxPool2d(3, stride=2, padding=int(padded), ceil_mode=not padded)
         make = (shortcut, stride_on)
         self.conv2_x = stage(block, 64, 64, blocks[0], 1, *make)
         self.conv3_x = stage(block, 64 * expansion, 128, blocks[1], 2, *make)
         self.conv4_x = stage(block, 128 * expansion, 256, blocks[2], 2, *make)
         self.conv5_x = stage(block, 256 * expansion, 512, blocks[3], 2, *make)
-        self.fc = nn.Linear(512 * expansion, num_classes)
+        self.average_pool = nn.AdaptiveAvgPool2d(1) if head == "global" else nn.AvgPool2d(7, 1)
+        self.fc = FullyConnected(512 * expansion, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.class_map(x).mean((2, 3))
+
+    def class_map(self, x: Tensor) -> Tensor:
+        """Scores (batch, num_classes, height, width): 1 x 1 of a 224 x 224 image."""
         x = F.relu(self.bn1(self.conv1(x)))  # 64 x 112 x 112
         x = self.pool1(x)  # 64 x 56 x 56
         x = self.conv2_x(x)  # 64 (256 in bottlenecks) x 56 x 56
         x = self.conv3_x(x)  # 128 (512) x 28 x 28
         x = self.conv4_x(x)  # 256 (1024) x 14 x 14
         x = self.conv5_x(x)  # 512 (2048) x 7 x 7
-        out: Tensor = self.fc(x.mean((2, 3)))
+        x = self.average_pool(x)  # 512 (2048) x 1 x 1
+        out: Tensor = self.fc(x)  # 1000 x 1 x 1
         return out
 
 
@@ -158,6 +182,7 @@ class CifarResNet(nn.Module):
         self.conv2_x = stage(Block, 16, 16, n, 1, shortcut)
         self.conv3_x = stage(Block, 16, 32, n, 2, shortcut)
         self.conv4_x = stage(Block, 32, 64, n, 2, shortcut)
+        self.average_pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(64, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,5 +190,6 @@ class CifarResNet(nn.Module):
         x = self.conv2_x(x)  # 16 x 32 x 32
         x = self.conv3_x(x)  # 32 x 16 x 16
         x = self.conv4_x(x)  # 64 x 8 x 8
-        out: Tensor = self.fc(x.mean((2, 3)))
+        x = self.average_pool(x).flatten(1)  # 64
+        out: Tensor = self.fc(x)  # 10
         return out
