@@ -60,8 +60,9 @@ def trained(net, steps=2, rounds=2, addressed=False, images=8, precision=torch.f
     return [*losses, *(p.grad for p in net.parameters()), *net.state_dict().values(), torch.rand(1)]
 
 
-@pytest.mark.parametrize("bn_batch", [None, 4])
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize(
+    ("net", "bn_batch"), [*((net, None) for net in NETS), ("resnet", 4), ("bottlenecks", 4)]
+)
 def test_training_is_the_same_to_the_bit(net, bn_batch):
     plain, recomputing = both(NETS[net], bn_batch)
     # Random masks are drawn from torch's generator, whose state at the end is compared too.
@@ -233,9 +234,8 @@ def test_a_net_of_basic_units_keeps_a_quarter_of_its_activations():
     assert kept(recomputing, x) < 0.28 * kept(plain, x)
 
 
-@pytest.mark.parametrize("bn_batch", [None, 4])
-def test_a_compiled_net_trains_and_keeps_as_one_that_is_not(bn_batch):
-    plain, recomputing = both(lambda: CifarPreActResNet(8, "1layer"), bn_batch)
+def test_a_compiled_net_trains_and_keeps_as_one_that_is_not():
+    plain, recomputing = both(lambda: CifarPreActResNet(8, "1layer"), bn_batch=4)
     uncompiled = copy.deepcopy(recomputing)
     recomputing.compile(backend="aot_eager", fullgraph=True)
     found, expected = (trained(net, steps=2, rounds=1) for net in (recomputing, plain))

@@ -95,3 +95,11 @@ def test_the_quickstart_says_that_it_is_short_and_on_other_data():
         "data=digits (paper: cifar10)",
         "recipe.shorten={epochs: 30} (paper: 1)",
     ]
+
+
+def test_another_data_set_on_which_the_paper_reports_the_network_is_none() -> None:
+    # He et al. 2016, Table 3, has CIFAR-100; He et al. 2015 has not.
+    assert departures(compose(["model=preact_resnet164", "data=cifar100"])) == []
+    assert departures(compose(["model=resnet20", "data=cifar100"])) == [
+        "data=cifar100 (paper: cifar10)"
+    ]

@@ -116,7 +116,7 @@ def test_no_address_or_path_is_written_down(name):
         ("data/imagenet/README.md", False),
         ("data/imagenet/prepare.py", False),
         ("src/topfive/datasets/imagenet.py", False),
-        ("src/topfive/published.yaml", False),
+        ("src/topfive/published/resnet.yaml", False),
         ("uv.lock", True),
         ("requirements.lock", False),
         ("outputs/resnet50/resnet/2026-01-01/metrics.csv", True),

@@ -20,7 +20,6 @@ from torch.overrides import TorchFunctionMode
 
 from topfive.published import Paper, Size, load, met, networks, sizes
 
-
 CONF = Path(__file__).parents[1] / "conf" / "model"
 IMAGES = {"mnist": (1, 32), "cifar10": (3, 32), "imagenet": (3, 224)}  # channels, side
 

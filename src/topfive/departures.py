@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from topfive.config import compose
-from topfive.published import recipes
+from topfive.published import data_sets, recipes
 from topfive.runs import flatten, subject
 
 
@@ -18,10 +18,10 @@ def departures(config: Mapping[str, Any]) -> list[str]:
     ours, theirs = config["choices"], compose([f"model={config['choices']['model']}"])
     listed = list(config["recipe"]["departures"])
     base = [f"model={ours['model']}"]
-    for group in ("recipe", "data"):
-        # A recipe under which the paper itself reports this network is none.
-        if group == "recipe" and ours["recipe"] in recipes(ours["model"]):
-            base.append(f"recipe={ours['recipe']}")
+    for group, reported in (("recipe", recipes), ("data", data_sets)):
+        # What a paper reports this network under is no departure.
+        if ours[group] in reported(ours["model"]):
+            base.append(f"{group}={ours[group]}")
         elif ours[group] != theirs["choices"][group]:
             listed.append(f"{group}={ours[group]} (paper: {theirs['choices'][group]})")
             base.append(f"{group}={ours[group]}")

@@ -17,7 +17,7 @@ from topfive.problems import Problem
 
 MAPS = 2  # the dimension of a group's maps in (batch, groups, maps, height, width)
 CPU_BLOCK = 1 << 18  # elements a thread works on at a time: 1 MB
-GPU_BLOCK = 1 << 23  # 32 MB: many launches' worth of work, and still in the cache of a large GPU
+GPU_BLOCK = 1 << 23  # 32 MB: enough for a launch to be worth its while
 
 
 class Constants(NamedTuple):

@@ -27,7 +27,7 @@ why the network as described cannot have the printed size.
 """
 
 from topfive.published.catalogue import Catalogue, load, networks, parse, sizes
-from topfive.published.comparison import matching, recipes
+from topfive.published.comparison import data_sets, matching, recipes
 from topfive.published.entries import (
     PROTOCOLS,
     QUANTITIES,
@@ -50,6 +50,7 @@ __all__ = [
     "Paper",
     "Published",
     "Size",
+    "data_sets",
     "load",
     "matching",
     "met",

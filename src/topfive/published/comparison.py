@@ -37,6 +37,11 @@ def recipes(network: str) -> frozenset[str]:
     return frozenset(own.recipes if own else ()).union(*(one.recipes for one in targets))
 
 
+def data_sets(network: str) -> frozenset[str]:
+    """The data sets on which some paper published a number of `network`."""
+    return frozenset(one.data for one in load() if one.network == network and one.role == "target")
+
+
 def _same_options(one: Published, options: Mapping[str, Json]) -> bool:
     own = one.home.options if one.home else {}
     given = {**own, **options}
