@@ -9,27 +9,27 @@ A row is written to the CSV (--csv) as soon as it is measured, and one that is t
 interrupted run goes on. Runs on the GPU where there is one.
 
 time      seconds of a batch, the median of --repeats; fastest and slowest beside it. A repeat is as many passes as
-          take 0.2 s, after one that is not counted. --max-seconds ends a point early, with fewer repeats; a point
+          take 0.2 s, after one that is not counted. cpu_seconds is what the processor worked on it, which another
+          program's load changes less. --max-seconds ends a point early, with fewer repeats; a point
           whose first pass takes longer is "too slow", and larger batches of that network are left out.
-memory    MiB that a pass adds at its peak: activations, temporary results and working space, not weights. On a CPU
-          every point is a process of its own, whose resident set is read before its first pass and at its highest.
-          On a GPU it is what torch's allocator handed out.
+memory    MiB that a pass adds at its peak: activations, temporary results, working space and, in training, the
+          gradients; not the weights. On a CPU every point is a process of its own, whose resident set is read before
+          its first pass and at its highest; some MiB of it are the libraries' own. On a GPU it is what torch's
+          allocator handed out.
 training  forward and backward with cross-entropy, without an update.
 """
 
 import argparse
-import csv
 import math
 import multiprocessing
 import os
-import platform
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -39,43 +39,13 @@ from torch.nn import functional as F
 from topfive import build
 from topfive.config import compose, options
 from topfive.inspect.network import CLASSES
+from topfive.inspect.speed import Point, Row, append, processor, read
 from topfive.problems import Problem
 
 CSV = Path(__file__).parent / "networks.csv"
 MIB = 1 << 20
 SET_UP = 120  # seconds that building a network may take, beside --max-seconds
 LONG_ENOUGH = 0.2  # seconds of a repeat
-
-
-@dataclass(frozen=True)
-class Point:
-    """What is measured."""
-
-    network: str
-    batch: int
-    machine: str
-    threads: int
-    dtype: str
-    channels_last: bool
-    mode: str  # inference | training
-
-
-@dataclass(frozen=True)
-class Row(Point):
-    """What was found; empty where `status` is not done."""
-
-    status: str = "done"  # done | too slow | out of memory | failed: why
-    input: str = ""
-    repeats: int = 0
-    passes: int = 0  # in a repeat
-    seconds: float = math.nan
-    fastest: float = math.nan
-    slowest: float = math.nan
-    images_per_second: float = math.nan
-    memory_mib: float = math.nan
-    weights_mib: float = math.nan
-    load: float = math.nan  # of the machine before, processes that ran or waited
-    torch: str = torch.__version__
 
 
 def measure(point: Point, repeats: int, max_seconds: float) -> Row:
@@ -107,12 +77,15 @@ def measure(point: Point, repeats: int, max_seconds: float) -> Row:
             sum(F.cross_entropy(out.float(), labels) for out in outputs).backward()
             net.zero_grad()
 
+    worked: list[float] = []
+
     def passes(count: int) -> float:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         for _ in range(count):
             one_pass()
         if cuda:
             torch.cuda.synchronize()
+        worked.append((time.process_time() - cpu) / count)
         return (time.perf_counter() - start) / count
 
     with nullcontext() if training else torch.inference_mode():
@@ -138,6 +111,7 @@ def measure(point: Point, repeats: int, max_seconds: float) -> Row:
         seconds=rounded(middle),
         fastest=rounded(min(found)),
         slowest=rounded(max(found)),
+        cpu_seconds=math.nan if cuda else rounded(statistics.median(worked[-len(found) :])),
         images_per_second=rounded(point.batch / middle),
         memory_mib=round(memory / MIB, 1),
         weights_mib=round(weights / MIB, 1),
@@ -208,55 +182,6 @@ def guarded(point: Point, repeats: int, max_seconds: float) -> Row:
         return Row(**asdict(point), status=f"failed: {type(error).__name__}: {said}")
 
 
-def processor() -> str:
-    """The kind of processor and how many of its cores can be used."""
-    info = Path("/proc/cpuinfo")
-    named = (
-        [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    name = named[0].partition(":")[2].strip() if named else platform.machine()
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
-
-
-def read(file: Path) -> dict[Point, Row]:
-    """The rows of a CSV, the last of each point."""
-    if not file.exists():
-        return {}
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = [typed(record) for record in csv.DictReader(stream)]
-    names = [field.name for field in fields(Point)]
-    return {Point(**{name: getattr(row, name) for name in names}): row for row in rows}
-
-
-def typed(record: dict[str, str]) -> Row:
-    known = {field.name: field.type for field in fields(Row)}
-    if set(record) != set(known):
-        raise Problem(
-            f"the CSV has columns {', '.join(map(str, record))}, not those of this version: name another --csv."
-        )
-    kinds = {
-        str: str,
-        int: int,
-        float: lambda text: float(text or "nan"),
-        bool: lambda text: text == "True",
-    }
-    return Row(**{name: kinds[kind](record[name]) for name, kind in known.items()})  # type: ignore[index]
-
-
-def append(file: Path, row: Row) -> None:
-    new = not file.exists()
-    with file.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)])
-        if new:
-            writer.writeheader()
-        cells = {
-            n: "" if isinstance(v, float) and math.isnan(v) else v for n, v in asdict(row).items()
-        }
-        writer.writerow(cells)
-
-
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -306,26 +231,19 @@ def _measure(asked: argparse.Namespace) -> None:
     for number, point in enumerate(points, start=1):
         row = known.get(point)
         if row is None or row.status.startswith("failed"):
-            smaller = (r for p, r in known.items() if p.network == point.network and p.batch < point.batch
-                       and (p.machine, p.threads, p.dtype, p.channels_last, p.mode) == how)  # fmt: skip
-            ended = next(
-                (r.status for r in smaller if r.status in ("too slow", "out of memory")), None
-            )
-            if ended:
+            if any(_ended(other, point) for other in known.values()):
                 continue
             row = (guarded if cuda else in_its_own_process)(point, asked.repeats, asked.max_seconds)
             known[point] = row
             append(asked.csv, row)
-        said = (
-            f"{row.images_per_second:,.4g} images/s, {row.memory_mib:,.0f} MiB"
-            if row.status == "done"
-            else row.status
-        )
-        print(
-            f"{number:4} of {len(points)}  {point.network} batch {point.batch}: {said}",
-            file=sys.stderr,
-            flush=True,
-        )
+        said = f"{number:4} of {len(points)}  {point.network} batch {point.batch}: {row}"
+        print(said, file=sys.stderr, flush=True)
+
+
+def _ended(row: Row, point: Point) -> bool:
+    """Whether a smaller batch of the same network was too much already."""
+    same = row.network == point.network and row.setting == point.setting
+    return same and row.batch < point.batch and row.status in ("too slow", "out of memory")
 
 
 def _draw(asked: argparse.Namespace) -> None:
@@ -334,9 +252,9 @@ def _draw(asked: argparse.Namespace) -> None:
     rows = [row for row in read(asked.csv).values() if row.status == "done"]
     if not rows:
         raise Problem(
-            f"--csv {asked.csv}: no row is in it. Measure first: python benchmarks/networks.py"
+            f"--csv {asked.csv} has no row yet. Measure first: python benchmarks/networks.py"
         )
-    for file in draw([asdict(row) for row in rows], asked.chart):
+    for file in draw(rows, asked.chart):
         print(file)
 
 

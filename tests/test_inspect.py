@@ -73,7 +73,14 @@ def test_the_table_of_alexnet_is_the_papers(capsys):
         (["vgg16"], "fc6", "fully connected, 4096, over 7×7"),
         (["resnet34"], "conv2_x", "[3×3, 64 / 3×3, 64] ×3"),
         (["resnet34"], "conv3_x", "[3×3, 128 / 3×3, 128] ×4, stride 2, projection"),
+        # Option A projects nothing.
+        (["resnet34", "shortcut=A"], "conv3_x", "[3×3, 128 / 3×3, 128] ×4, stride 2"),
         (["resnet50"], "conv2_x", "[1×1, 64 / 3×3, 64 / 1×1, 256] ×3, projection"),
+        (
+            ["googlenet"],
+            "aux1",
+            "average 5×5 / 1×1, 128 / fully connected, 1024 / fully connected, 1000, in training only",
+        ),
         # Szegedy et al. 2014, Table 1: 1x1, then the reduced 3x3 and 5x5, then the projection
         (
             ["googlenet"],
@@ -339,7 +346,9 @@ def test_latex_has_as_many_cells_as_columns_and_escapes_what_it_must(capsys):
     for line in lines:
         assert line.endswith(r" \\")
         assert len(re.split(r"(?<!\\)&", line)) == columns
-    assert len(lines) == 1 + 18 + 1  # head, rows of Fig. 5 with conv2's reduction and dropout, total
+    assert (
+        len(lines) == 1 + 18 + 1
+    )  # head, rows of Fig. 5 with conv2's reduction and dropout, total
     assert not re.search(r"(?<!\\)[_%#]", body)
     assert r"inception\_3a & " in text
     assert not set(text) - set(map(chr, range(32, 127))) - {"\n"}

@@ -109,6 +109,15 @@ def test_a_killed_run_resumed_ends_with_the_same_weights_bit_for_bit(
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_recomputing_activations_changes_no_bit(uninterrupted: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, "trainer.checkpoint_activations=true", f"hydra.run.dir={tmp_path}/run"]
+    code, output = train(*arguments, cwd=tmp_path)
+    assert code == 0, output
+    ours, theirs = weights(tmp_path / "run"), weights(uninterrupted)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert curve(tmp_path / "run") == curve(uninterrupted)
+
+
 def test_a_signal_saves_the_run_and_says_how_to_go_on(
     number: signal.Signals, status: int, uninterrupted: Path, tmp_path: Path
 ) -> None:

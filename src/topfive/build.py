@@ -10,6 +10,7 @@ from hydra.utils import get_class, instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
+from topfive.activation_checkpointing import checkpoint_activations
 from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
 from topfive.classifier import Classifier
@@ -157,8 +158,6 @@ def classifier(
     if trainer_options["channels_last"]:
         net.to(memory_format=torch.channels_last)
     if trainer_options["checkpoint_activations"]:
-        from topfive.activation_checkpointing import checkpoint_activations
-
         checkpoint_activations(net)
     if trainer_options["compile"]:
         net.compile()

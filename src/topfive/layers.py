@@ -26,15 +26,36 @@ class FullyConnected(nn.Linear):
         height, width = x.shape[2:]
         if height == width == self.size:
             return F.linear(x.flatten(1), self.weight, self.bias)[:, :, None, None]
-        if min(height, width) < self.size:
-            raise Problem(
-                f"the image is too small for this network: {height} x {width} is left of it where {self.size} x "
-                f"{self.size} is needed. Take a larger recipe.crop.size, or a smaller model.input_size."
-            )
-        return F.conv2d(x, self.weight.unflatten(1, (-1, self.size, self.size)), self.bias)
+        _refuse_smaller(x, self.size, "a larger recipe.crop.size, or a smaller model.input_size")
+        window = (self.out_features, -1, self.size, self.size)
+        return F.conv2d(x, self.weight.view(window), self.bias)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, size={self.size}"
+
+
+class SlidingAverage(nn.AvgPool2d):
+    """The average of every `size` x `size` window, one pixel apart: a Caffe network's last pooling.
+
+    Raises Problem where the input is smaller than one window.
+    """
+
+    def __init__(self, size: int = 7):
+        super().__init__(size, stride=1)
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        _refuse_smaller(x, self.size, "model.head=global, or a larger recipe.crop.size")
+        return super().forward(x)
+
+
+def _refuse_smaller(x: Tensor, size: int, remedy: str) -> None:
+    height, width = x.shape[2:]
+    if min(height, width) < size:
+        raise Problem(
+            f"the image is too small for this network: {height} x {width} is left of it where {size} x {size} "
+            f"is needed. Take {remedy}."
+        )
 
 
 class Dropout(nn.Module):

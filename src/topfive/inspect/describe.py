@@ -43,9 +43,6 @@ class _Branches:
     def main(self) -> tuple[nn.Module, ...]:
         return max(self.chains, key=len, default=())
 
-    def __len__(self) -> int:
-        return len(self.chains)
-
 
 def _branches(
     block: str, inner: dict[str, nn.Module], layers: Sequence[str], trace: Trace
@@ -73,7 +70,9 @@ def _stage(blocks: Sequence[_Branches]) -> str:
         stride *= _pair(layer.stride)[0] if isinstance(layer, nn.Conv2d) else 1
     text = f"[{last}] ×{len(blocks)}" if len(blocks) > 1 else str(last)
     text += f", stride {stride}" if stride > 1 and len(blocks) > 1 else ""
-    return text + (", projection" if len(first) > len(last) else "")
+    more = first.chains[len(last.chains) :]
+    projects = any(isinstance(layer, nn.Conv2d) for chain in more for layer in chain)
+    return text + (", projection" if projects else "")
 
 
 def _leaf(module: nn.Module) -> str:
@@ -99,8 +98,10 @@ def _leaf(module: nn.Module) -> str:
 
 def _leaf_in_block(module: nn.Module) -> str:
     """Shorter: blocks keep the size, or say so by their stride."""
-    if not isinstance(module, nn.Conv2d):
+    if isinstance(module, POOLS):
         return _leaf(module).split(", ")[0]
+    if not isinstance(module, nn.Conv2d):
+        return _leaf(module)
     depthwise = module.groups == module.in_channels > 1
     what = "depthwise" if depthwise else f"{module.out_channels}"
     return f"{_size(module.kernel_size)}, {what}"

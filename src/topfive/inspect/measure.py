@@ -52,6 +52,7 @@ class Measured:
     training_parameters: int
     training_multiply_adds: int
     evaluation: Trace
+    training: Trace
 
 
 class Counts(NamedTuple):
@@ -121,6 +122,7 @@ def measure(net: nn.Module, shape: tuple[int, int, int, int], leaves: bool = Fal
         training_parameters=_parameters(net, set()),
         training_multiply_adds=sum(event.multiply_adds for event in training.events) // batch,
         evaluation=evaluation,
+        training=training,
     )
 
 

@@ -1,6 +1,7 @@
-"""Charts of what benchmarks/networks.py measured: speed and memory against batch and operations."""
+"""Charts of what benchmarks/networks.py measured: speed and memory, against batch and operations."""
 
 from collections.abc import Mapping, Sequence
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +11,34 @@ from topfive.inspect.charts import cost, published_points
 from topfive.inspect.labels import COLORS, figure, place, save
 from topfive.inspect.measure import Counts
 from topfive.inspect.overview import counts
+from topfive.inspect.speed import Row
 from topfive.problems import Problem
 from topfive.published import load, networks
 
-Rows = Sequence[Mapping[str, Any]]
-HOW = ("machine", "threads", "dtype", "channels_last", "mode")
-AGAINST_BATCH = (
-    ("images_per_second", "images per second"),
-    ("seconds", "seconds of a batch"),
-    ("memory_mib", "MiB at the peak, without weights"),
-)
+AGAINST_BATCH = {
+    "images_per_second": "images per second",
+    "seconds": "seconds of a batch",
+    "memory_mib": "MiB that a pass adds at its peak",
+}
+RATES = (1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14)
+APART = 0.022  # of the height: a line of the names at the right
+LARGE = 100  # pixels; images of fewer have their own half of a chart
 
 
-def draw(rows: Rows, folder: Path) -> list[Path]:
+def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Writes the charts of the machine and setting that has most rows, each as SVG and PNG."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Problem(f"--chart {folder}: {error.strerror}. Name a folder to write to.") from error
-    settings = [tuple(row[key] for key in HOW) for row in rows]
-    best = max(settings, key=settings.count)
-    rows = [row for row, setting in zip(rows, settings, strict=True) if setting == best]
-    known = {name: counts(name) for name in sorted({str(row["network"]) for row in rows})}
+    settings = [row.setting for row in rows]
+    most = max(settings, key=settings.count)
+    rows = [row for row in rows if row.setting == most]
+    known = {name: counts(name) for name in sorted({row.network for row in rows})}
     files = [
         file
-        for key, label in AGAINST_BATCH
-        for file in against_batch(folder, f"{key}_against_batch", key, label, rows)
+        for quantity, label in AGAINST_BATCH.items()
+        for file in against_batch(folder, quantity, label, rows)
     ]
     files += against_operations(folder, rows, known)
     points = published_points(load(), "imagenet", "top5_error")
@@ -45,108 +48,113 @@ def draw(rows: Rows, folder: Path) -> list[Path]:
     return files
 
 
-def setting(row: Mapping[str, Any]) -> str:
+def subtitle(row: Row) -> str:
     """How and on what a row was measured, in a line."""
-    threads = (
-        f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}, " if row["threads"] else ""
-    )
-    layout = ", channels last" if row["channels_last"] else ""
-    return f"{row['mode']}, {row['dtype']}{layout}, {threads}{row['machine']}"
+    threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}, " if row.threads else ""
+    layout = ", channels last" if row.channels_last else ""
+    return f"{row.mode}, {row.dtype}{layout}, {threads}{row.machine}"
 
 
-def against_batch(folder: Path, name: str, key: str, label: str, rows: Rows) -> list[Path]:
+def against_batch(folder: Path, quantity: str, label: str, rows: Sequence[Row]) -> list[Path]:
     """One line a network, large images and small ones beside each other, colored by paper."""
-    groups = {
-        "ImageNet": [row for row in rows if _side(row) > 100],
-        "CIFAR and MNIST": [row for row in rows if _side(row) <= 100],
+    halves = {
+        "ImageNet": [row for row in rows if _side(row) >= LARGE],
+        "CIFAR and MNIST": [row for row in rows if _side(row) < LARGE],
     }
-    groups = {title: some for title, some in groups.items() if some}
-    with figure(7 * len(groups), 8) as made:
-        made.suptitle(setting(rows[0]), fontsize=9, color="#555555")
-        many = made.subplots(1, len(groups), squeeze=False)[0]
-        for axes, (title, some) in zip(many, groups.items(), strict=True):
-            _lines(axes, key, some)
+    halves = {title: some for title, some in halves.items() if some}
+    with figure(6.5 * len(halves), 8) as made:
+        made.suptitle(subtitle(rows[0]), fontsize=9, color="#555555")
+        many = made.subplots(1, len(halves), squeeze=False)[0]
+        for axes, (title, some) in zip(many, halves.items(), strict=True):
+            _lines(axes, quantity, some)
             axes.set_title(title)
             axes.set_xlabel("batch")
         many[0].set_ylabel(label)
-        return save(made, folder, name)
+        return save(made, folder, f"{quantity}_against_batch")
 
 
-def _lines(axes: Axes, key: str, rows: Rows) -> None:
-    papers = sorted({_paper(str(row["network"])) for row in rows})
-    ends: list[tuple[float, str, str]] = []
-    batches = sorted({int(row["batch"]) for row in rows})
-    for name in sorted({str(row["network"]) for row in rows}):
-        own = sorted((int(row["batch"]), float(row[key])) for row in rows if row["network"] == name)
+def _lines(axes: Axes, quantity: str, rows: Sequence[Row]) -> None:
+    papers = sorted({_paper(row.network) for row in rows})
+    ends: list[tuple[float, int, str, str]] = []
+    for name in sorted({row.network for row in rows}):
+        own = sorted((row.batch, getattr(row, quantity)) for row in rows if row.network == name)
         own = [(batch, value) for batch, value in own if value > 0]  # what a log axis can show
         if own:
             color = COLORS[papers.index(_paper(name)) % len(COLORS)]
             axes.plot(*zip(*own, strict=True), marker="o", ms=3, lw=1, color=color)
-            ends.append((own[-1][1], name, color))
+            ends.append((own[-1][1], own[-1][0], name, color))
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    batches = sorted({row.batch for row in rows})
     axes.set_xticks(batches, [str(batch) for batch in batches])
-    axes.minorticks_off()
-    _names_at_the_right(axes, ends)
+    axes.xaxis.minorticks_off()
+    _plain_numbers(axes.yaxis)
+    _names_at_the_right(axes, sorted(ends))
 
 
-def _names_at_the_right(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def _names_at_the_right(axes: Axes, ends: Sequence[tuple[float, int, str, str]]) -> None:
     """A column of names, each as near to the end of its line as the others let it."""
-    low, high = axes.transLimits.inverted().transform([(0, 0), (0, 1)])[:, 1]
-    del low, high
-    step = 0.022
+    to_fraction = axes.transScale + axes.transLimits
     places: list[float] = []
-    for value, _, _ in sorted(ends):
-        at = float(axes.transLimits.transform(axes.transScale.transform((1, value)))[1])
-        places.append(max(at, places[-1] + step) if places else at)
-    if places and places[-1] > 1:  # from the top down where they do not fit
-        places[-1] = 1
-        for n in range(len(places) - 2, -1, -1):
-            places[n] = min(places[n], places[n + 1] - step)
-    for at, (value, name, color) in zip(places, sorted(ends), strict=True):
-        last = axes.get_xlim()[1]
+    for value, batch, _, _ in ends:
+        at = float(to_fraction.transform((batch, value))[1])
+        places.append(max(at, places[-1] + APART) if places else at)
+    for n in reversed(range(len(places))):  # what rose above the top moves those below it down
+        limit = places[n + 1] - APART if n + 1 < len(places) else 1.0
+        places[n] = min(places[n], limit)
+    for at, (value, batch, name, color) in zip(places, ends, strict=True):
+        line = {"arrowstyle": "-", "color": color, "lw": 0.4, "shrinkA": 0, "shrinkB": 2}
         axes.annotate(
             name,
-            (last, value),
-            (1.06, at),
-            xycoords=("data", "data"),
+            (batch, value),
+            (1.05, at),
             textcoords="axes fraction",
             fontsize=8,
             color=color,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.4, "shrinkA": 0, "shrinkB": 0},
+            arrowprops=line,
         )
 
 
-def against_operations(folder: Path, rows: Rows, known: Mapping[str, Counts]) -> list[Path]:
-    """The best images per second of each network, against its multiply-adds."""
+def against_operations(
+    folder: Path, rows: Sequence[Row], known: Mapping[str, Counts]
+) -> list[Path]:
+    """The best images per second of each network against its multiply-adds; dotted: equal rates."""
     best = {
-        name: max(float(row["images_per_second"]) for row in rows if row["network"] == name)
-        for name in known
+        name: max(row.images_per_second for row in rows if row.network == name) for name in known
     }
+    points = [(float(known[name].multiply_adds), best[name]) for name in best]
     with figure(11, 7.5) as made:
+        made.suptitle(subtitle(rows[0]), fontsize=9, color="#555555")
         axes = made.subplots()
-        points = [(float(known[name].multiply_adds), best[name]) for name in best]
-        axes.scatter(*zip(*points, strict=True), color=COLORS[0], s=18)
+        axes.scatter([x for x, _ in points], [y for _, y in points], color=COLORS[0], s=18)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.margins(x=0.12, y=0.06)
+        axes.margins(x=0.1, y=0.06)
         axes.set_xlabel("multiply-adds of one image")
         axes.set_ylabel("images per second, at the best batch")
-        axes.set_title("Speed against operations")
-        made.suptitle(setting(rows[0]), fontsize=9, color="#555555")
-        for rate in (1e9, 1e10, 1e11, 1e12, 1e13, 1e14):
-            inside = [(x, rate / x) for x in axes.get_xlim()]
-            low, high = axes.get_ylim()
-            if inside[1][1] < high and inside[0][1] > low:
-                axes.axline(*inside, color="#999999", lw=0.7, ls=":", zorder=0)
+        axes.set_title("Speed against operations (dotted: as many multiply-adds a second)")
+        _plain_numbers(axes.yaxis)
+        (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+        for rate in RATES:
+            axes.plot([left, right], [rate / left, rate / right], color="#999999", lw=0.7, ls=":")
+            if left < rate / low < right:
+                power = f"$10^{{{round(log10(rate))}}}$/s "
+                axes.text(rate / low, low, power, color="#777777", size=8, ha="right", va="bottom")
+        axes.set_xlim(left, right)
+        axes.set_ylim(low, high)
         place(axes, points, list(best), size=8)
         return save(made, folder, "speed_against_operations")
 
 
-def _side(row: Mapping[str, Any]) -> int:
-    return int(str(row["input"]).split("x")[-1])
+def _plain_numbers(axis: Any) -> None:
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_minor_formatter(lambda value, _: "")
+
+
+def _side(row: Row) -> int:
+    return int(row.input.split("x")[-1])
 
 
 def _paper(network: str) -> str:

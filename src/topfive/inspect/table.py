@@ -69,7 +69,8 @@ def _notes(measured: Measured) -> list[str]:
 
 
 def _row(layer: Layer, measured: Measured) -> tuple[str, ...]:
-    what = describe(layer.name, layer.module, measured.evaluation)
+    seen = measured.training if layer.only_trains else measured.evaluation
+    what = describe(layer.name, layer.module, seen)
     return (
         layer.name or "(network)",
         f"{what}, in training only" if layer.only_trains else what,

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from topfive.layers import Dropout, FullyConnected, LocalResponseNorm
+from topfive.layers import Dropout, FullyConnected, LocalResponseNorm, SlidingAverage
 
 Stem = Literal["separable", "dense"]
 Activation = Literal["relu", "sigmoid"]
@@ -171,7 +171,7 @@ class BNInception(nn.Module):
         self.inception_4c, self.inception_4d = inception("4c"), inception("4d")
         self.inception_4e = inception("4e")
         self.inception_5a, self.inception_5b = inception("5a"), inception("5b")
-        self.pool5 = nn.AdaptiveAvgPool2d(1) if head == "global" else nn.AvgPool2d(7, stride=1)
+        self.pool5 = nn.AdaptiveAvgPool2d(1) if head == "global" else SlidingAverage(7)
         self.dropout = Dropout(dropout, "dropout", inverted=True)  # as TensorFlow's
         self.fc = FullyConnected(maps, num_classes)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from topfive.layers import Dropout, FullyConnected, LocalResponseNorm
+from topfive.layers import Dropout, FullyConnected, LocalResponseNorm, SlidingAverage
 
 ModuleKind = Literal["inception", "naive"]
 Stem = Literal["dense", "separable"]
@@ -180,7 +180,7 @@ class GoogLeNet(nn.Module):
         self.inception_4c, self.inception_4d = inception("4c"), inception("4d")
         self.inception_4e, self.pool4 = inception("4e"), pool()
         self.inception_5a, self.inception_5b = inception("5a"), inception("5b")
-        self.pool5 = nn.AdaptiveAvgPool2d(1) if head == "global" else nn.AvgPool2d(7, stride=1)
+        self.pool5 = nn.AdaptiveAvgPool2d(1) if head == "global" else SlidingAverage(7)
         self.dropout = Dropout(dropout, "dropout", inverted_dropout)
         self.fc = FullyConnected(maps, num_classes)
         self.aux1 = aux(self.inception_4a.outputs, "dropout aux1")

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from topfive.layers import FullyConnected
+from topfive.layers import FullyConnected, SlidingAverage
 from topfive.models.preact_units import FIGURE_4, Block, Design, Shortcut, StrideOn, Unit, UnitKind
 
 StemPool = Literal["ceil", "padded"]
@@ -119,7 +119,7 @@ class PreActResNet(nn.Module):
         self.conv4_x = stage(design, 512, 256, counts[2], 2, "conv4_x")
         self.conv5_x = stage(design, 1024, 512, counts[3], 2, "conv5_x")
         self.bn_last = last_norm(unit, 2048)
-        self.average_pool = nn.AdaptiveAvgPool2d(1) if head == "global" else nn.AvgPool2d(7, 1)
+        self.average_pool = nn.AdaptiveAvgPool2d(1) if head == "global" else SlidingAverage(7)
         self.fc = FullyConnected(2048, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -73,12 +73,19 @@ def layers(names: str, maps: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(maps) if name == "BN" else nn.ReLU() for name in names.split()]
 
 
+def sequence(names: str, maps: int) -> nn.Module:
+    return nn.Sequential(*layers(names, maps)) if names else nn.Identity()
+
+
 def convolutions(design: Design, inputs: int, width: int, stride: int) -> list[nn.Conv2d]:
     """The branch's: 3x3; two 3x3; or 1x1, 3x3 and a 1x1 to four times the width."""
     if design.block == "bottleneck":
         first, second = (stride, 1) if design.stride_on == "1x1" else (1, stride)
-        ends = conv(inputs, width, 1, first), conv(width, 4 * width, 1)
-        return [ends[0], conv(width, width, 3, second), ends[1]]
+        return [
+            conv(inputs, width, 1, first),
+            conv(width, width, 3, second),
+            conv(width, 4 * width, 1),
+        ]
     further = [conv(width, width, 3)] if design.block == "basic" else []
     return [conv(inputs, width, 3, stride), *further]
 
@@ -147,11 +154,11 @@ class Unit(nn.Module):
         *convs, last = convolutions(design, inputs, width, stride)
         outputs = last.out_channels
         self.reshapes = inputs != outputs or stride != 1
-        self.activation = nn.Sequential(*layers("" if first else ahead, inputs))
+        self.activation = nn.Identity() if first else sequence(ahead, inputs)
         between = [layer for c in convs for layer in (c, *layers("BN ReLU", width))]
         self.branch = nn.Sequential(*between, last, *layers(end, outputs))
         self.addition = Addition(design, inputs, outputs, stride, name)
-        self.after = nn.Sequential(*layers(behind, outputs))
+        self.after = sequence(behind, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         activated = self.activation(x)

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from topfive.layers import FullyConnected
+from topfive.layers import FullyConnected, SlidingAverage
 
 Shortcut = Literal["A", "B", "C"]
 StrideOn = Literal["1x1", "3x3"]
@@ -148,7 +148,7 @@ class ResNet(nn.Module):
         self.conv3_x = stage(block, 64 * expansion, 128, blocks[1], 2, *make)
         self.conv4_x = stage(block, 128 * expansion, 256, blocks[2], 2, *make)
         self.conv5_x = stage(block, 256 * expansion, 512, blocks[3], 2, *make)
-        self.average_pool = nn.AdaptiveAvgPool2d(1) if head == "global" else nn.AvgPool2d(7, 1)
+        self.average_pool = nn.AdaptiveAvgPool2d(1) if head == "global" else SlidingAverage(7)
         self.fc = FullyConnected(512 * expansion, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

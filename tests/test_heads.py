@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from topfive.layers import Dropout, FullyConnected
+from topfive.layers import Dropout, FullyConnected, SlidingAverage
 from topfive.problems import Problem
 
 
@@ -34,6 +34,13 @@ def test_an_image_smaller_than_its_window_is_refused() -> None:
         Problem, match=r"too small.* 2 x 9 .*where 3 x 3 is needed.*recipe.crop.size"
     ):
         layer()(torch.zeros(1, 5, 2, 9, dtype=torch.float64))
+
+
+def test_a_sliding_average_takes_every_window_and_refuses_an_image_without_one() -> None:
+    x = torch.arange(9.0).view(1, 1, 3, 3)
+    assert SlidingAverage(2)(x).flatten().tolist() == [2, 3, 5, 6]
+    with pytest.raises(Problem, match=r"too small.* 3 x 3 .*where 7 x 7 is needed.*head=global"):
+        SlidingAverage(7)(x)
 
 
 def test_caffes_dropout_rescales_in_training_and_not_in_evaluation() -> None:
