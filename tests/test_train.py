@@ -108,7 +108,6 @@ def test_a_killed_run_resumed_ends_with_the_same_weights_bit_for_bit(
     assert curve(tmp_path / "first") == curve(uninterrupted)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_recomputing_activations_changes_no_bit(uninterrupted: Path, tmp_path: Path) -> None:
     arguments = [*SMALL, "trainer.checkpoint_activations=true", f"hydra.run.dir={tmp_path}/run"]
     code, output = train(*arguments, cwd=tmp_path)
@@ -118,6 +117,7 @@ def test_recomputing_activations_changes_no_bit(uninterrupted: Path, tmp_path: P
     assert curve(tmp_path / "run") == curve(uninterrupted)
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_saves_the_run_and_says_how_to_go_on(
     number: signal.Signals, status: int, uninterrupted: Path, tmp_path: Path
 ) -> None:
