@@ -1,7 +1,7 @@
 """Local response normalization: this project's layer against torch.nn.LocalResponseNorm, in time and memory.
 
     python benchmarks/local_response_norm.py
-    python benchmarks/local_response_norm.py --batch 128 --threads 2 --dtype bfloat16
+    python benchmarks/local_response_norm.py --batch 32 --threads 2
     python benchmarks/local_response_norm.py --compile --shapes 96x55x55/2
 
 Both sides alternate, round by round, and the ratio is taken within each round, because machines drift; the
@@ -43,7 +43,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--layouts", nargs="+", default=list(LAYOUTS), choices=LAYOUTS)
     parser.add_argument("--batch", type=int, default=128, help="images (default 128)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of both sides (default 5)")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        choices=["float32", "bfloat16", "float16"],
+        help="half precision needs CUDA: torch's layer has none on the CPU",
+    )
     parser.add_argument("--threads", type=int, default=None, help="default: torch's own choice")
     parser.add_argument("--compile", action="store_true", help="torch.compile both sides")
     parser.add_argument("--cpu-time", action="store_true", help="instead of the wall's")

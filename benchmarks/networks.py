@@ -36,7 +36,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from topfive import build
+from topfive.architecture import architecture
 from topfive.config import compose, options
 from topfive.inspect.network import CLASSES
 from topfive.inspect.speed import Point, Row, append, processor, read
@@ -57,7 +57,7 @@ def measure(point: Point, repeats: int, max_seconds: float) -> Row:
     config = compose([f"model={point.network}"])
     classes = CLASSES[config["choices"]["data"]]
     with device:
-        net = build.architecture(config, classes).to(dtype)
+        net = architecture(config, classes).to(dtype)
     recipe = config["recipe"]
     shape = (point.batch, recipe["channels"], recipe["crop"]["size"], recipe["crop"]["size"])
     images = torch.randn(shape, device=device).to(dtype)

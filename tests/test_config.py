@@ -17,6 +17,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
 
 from topfive import build
+from topfive.architecture import architecture
 from topfive.batch_transforms import Pipeline
 from topfive.config import CONF, GROUPS, compose, options, settle
 from topfive.loaders.batch import still
@@ -163,7 +164,7 @@ def test_a_model_builds_with_its_papers_recipe_data_and_protocol(model):
     recipe = config["recipe"]
     images, classes = SETS[config["choices"]["data"]]
     with torch.device("meta"):
-        net = build.architecture(config, classes)
+        net = architecture(config, classes)
     size = config["protocol"]["size"] if "size" in config["protocol"] else recipe["crop"]["size"]
     if sum(1 for _ in net.modules()) < 200:  # test_resnet.py looks into the deep ones
         scores = net.eval()(torch.empty(2, recipe["channels"], size, size, device="meta"))

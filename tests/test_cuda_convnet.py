@@ -12,9 +12,7 @@ from topfive.models.cuda_convnet import CudaConvnet, LocallyConnected2d
 from topfive.problems import Problem
 
 
-@pytest.mark.parametrize(
-    ("lrn", "maps", "total"), [(True, 64, 2_112_970), (False, 32, 1_116_490)]
-)
+@pytest.mark.parametrize(("lrn", "maps", "total"), [(True, 64, 2_112_970), (False, 32, 1_116_490)])
 def test_every_layer_has_the_size_of_its_file(lrn, maps, total):
     net = on_meta(CudaConvnet, lrn=lrn, local3=maps)
     # layers-conv-local-11pct.cfg and -13pct.cfg at 24 x 24, by hand; 36 positions of the local layers

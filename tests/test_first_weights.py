@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from topfive.build import architecture, network
+from topfive.architecture import architecture
+from topfive.build import network
 from topfive.config import compose
 
 

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from topfive.inspect.__main__ import main
 from topfive.inspect.charts import Point, cost, published_points
 from topfive.inspect.contest import CONTEST, contest, entry
-from topfive.inspect.labels import figure, place
+from topfive.inspect.labels import figure, in_a_column, place
 from topfive.inspect.measure import Counts, count, measure
 from topfive.inspect.network import network
 from topfive.inspect.overview import overview
@@ -79,7 +79,8 @@ def test_the_table_of_alexnet_is_the_papers(capsys):
         (
             ["googlenet"],
             "aux1",
-            "average 5×5 / 1×1, 128 / fully connected, 1024 / fully connected, 1000, in training only",
+            "average 5×5 / 1×1, 128 / fully connected, 1024, over 4×4 / fully connected, 1000, "
+            "in training only",
         ),
         # Szegedy et al. 2014, Table 1: 1x1, then the reduced 3x3 and 5x5, then the projection
         (
@@ -477,6 +478,12 @@ def test_names_in_a_chart_do_not_lie_on_each_other():
         boxes = [text.get_window_extent(made.canvas.get_renderer()) for text in axes.texts]
     assert len(boxes) == 12
     assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+
+
+def test_names_in_a_column_move_apart_around_their_middle():
+    assert in_a_column([0.1, 0.5, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.45, 0.55, 0.9])
+    assert in_a_column([0.5, 0.5, 0.52], 0.1) == pytest.approx([0.4067, 0.5067, 0.6067], abs=1e-4)
+    assert in_a_column([], 0.1) == []
 
 
 def test_the_contest_is_told_by_its_entries(tmp_path, monkeypatch):

@@ -292,11 +292,12 @@ def test_the_compiled_graph_is_pointwise():
         LocalResponseNorm(groups=2), backend=aot_autograd(fw_compiler=note), fullgraph=True
     )
     layer(drawn(2, 8, 3, 3).requires_grad_()).sum().backward()
-    free = {"view", "unflatten", "_unsafe_view", "slice", "constant_pad_nd", "expand", "split"}
+    # what only says where a value is
+    free = {"slice", "split", "getitem", "constant_pad_nd", "cat", "expand"}
     assert len(targets) == 2  # forward and backward
     for target in (t for graph in targets for t in graph):
-        name = target.overloadpacket.__name__
-        assert torch.Tag.pointwise in target.tags or name in free, name
+        name = getattr(target, "overloadpacket", target).__name__
+        assert name in free or torch.Tag.pointwise in target.tags, name
 
 
 def test_a_symbolic_trace_has_it_as_one_node():

@@ -119,11 +119,11 @@ def test_a_csv_of_other_columns_is_refused(benchmark, capsys, tmp_path):
 def test_charts_are_drawn_of_the_setting_with_most_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "topfive.inspect.speed_charts.counts",
-        lambda name: Counts(8, 60_000_000, 700_000_000 if name == "alexnet" else 300_000),
+        lambda name: Counts(8, 60_000_000, 700_000_000 if name == "plain34" else 300_000),
     )
     rows = [
         replace(DONE, network=name, batch=batch, input=input, images_per_second=9.0 * batch)
-        for name, input in (("alexnet", "3x224x224"), ("lenet5", "1x32x32"))
+        for name, input in (("plain34", "3x224x224"), ("lenet5", "1x32x32"))
         for batch in (1, 4)
     ]
     files = draw([*rows, replace(DONE, threads=8)], tmp_path)

@@ -59,7 +59,6 @@ STATED = [
     (("alexnet",), ALEXNET),
     # CNN*'s conv6, section 6.1: 195 + 2 x 32
     (("alexnet", "maps=[96,256,384,384,256,256]"), {"conv6": (259, 32)}),
-    (("alexnet", "lrn=false"), ALEXNET),
     (("caffenet",), ALEXNET),
     (("zfnet",), ZFNET),
     (("zfnet_big",), ZFNET),
@@ -79,7 +78,6 @@ STATED = [
     (("vgg19",), {"conv5_4": (252, 16), "pool5": (268, 32)}),
     # Araujo, Norris, Sim, Distill 2019 (tensorflow/contrib/receptive_field): resnet_v1_*, inception_v2
     (("resnet50",), {"conv5_x": (483, 32)}),
-    (("resnet101",), {"conv5_x": (1027, 32)}),
     (("resnet152",), {"conv5_x": (1507, 32)}),
     (("preact_resnet200",), {"conv5_x": (1763, 32)}),
     (("bn_inception",), {"inception_5b": (699, 32)}),
@@ -94,9 +92,7 @@ STATED = [
     # Section 4.2: 3, then 2n of 3x3 at stride 1, 2, 4, whatever the shortcut
     (("plain20",), {"conv2_x": (15, 1), "conv3_x": (37, 2), "conv4_x": (81, 4)}),
     (("resnet20",), {"conv2_x": (15, 1), "conv3_x": (37, 2), "conv4_x": (81, 4)}),
-    (("resnet20", "shortcut=B"), {"conv4_x": (81, 4)}),
     (("resnet110",), {"conv2_x": (75, 1), "conv3_x": (217, 2), "conv4_x": (501, 4)}),
-    (("preact_resnet110",), {"conv2_x": (75, 1), "conv3_x": (217, 2), "conv4_x": (501, 4)}),
     # 18 units of one 3x3 in a stage, the stride on the 1x1 before it
     (("preact_resnet164",), {"conv2_x": (39, 1), "conv3_x": (111, 2), "conv4_x": (255, 4)}),
     # Szegedy et al. 2014, Table 1: the 5x5 is the longest branch

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
 from topfive.activation_checkpointing import checkpoint_activations
+from topfive.architecture import architecture
 from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
 from topfive.classifier import Classifier
@@ -92,28 +93,6 @@ def network(config: dict[str, Any], classes: int) -> torch.nn.Module:
     net = architecture(config, classes)
     if config["recipe"]["initialization"] is not None:
         instantiate(config["recipe"]["initialization"], net, _convert_="all")
-    return net
-
-
-def architecture(config: dict[str, Any], classes: int | None = None) -> torch.nn.Module:
-    """The network, its weights not yet the paper's; `classes` None is as many as its paper has.
-
-    Raises Problem where an option is none that it knows.
-    """
-    wanted = config["model"].get("num_classes", classes)
-    if classes is not None and wanted != classes:
-        raise Problem(
-            f"model.num_classes={wanted}, but data={config['choices']['data']} has {classes} classes: leave "
-            f"model.num_classes out, it follows the data."
-        )
-    options = config["model"] | ({} if classes is None else {"num_classes": classes})
-    try:
-        net: torch.nn.Module = instantiate(options, _convert_="all")
-    except Exception as error:
-        cause = error.__cause__
-        if isinstance(cause, Problem | ValueError | TypeError | KeyError):
-            raise Problem(f"model={config['choices']['model']} cannot be built: {cause}") from error
-        raise
     return net
 
 

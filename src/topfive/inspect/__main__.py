@@ -30,7 +30,8 @@ Inference memory is the most that a forward pass of eager torch has alive at onc
 that something still refers to, temporary results. Training memory is what autograd keeps of one
 forward pass for the backward pass, each storage once: images, activations, masks, indices of
 max-pooling. Neither counts parameters, buffers, gradients, the optimizer's state or the working
-space of a convolution.
+space of a convolution. Where the code does otherwise on a CPU (local response normalization works
+on fewer images at a time), it is the GPU's.
 """
 
 

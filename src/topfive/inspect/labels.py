@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from itertools import product
 from math import cos, pi, sin
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 STYLE: dict[Any, Any] = {
@@ -29,8 +28,9 @@ STYLE: dict[Any, Any] = {
 }
 # Okabe and Ito's colors, which the color-blind can tell apart
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DISTANCES = (9, 14, 20, 28, 38, 50)  # points
-DIRECTIONS = (0, 1, -1, 4, 3, -3, 2, -2)  # eighths of a circle, the best first
+DISTANCES = (9, 14, 20, 28, 38, 50, 65, 85, 110)  # points
+# Sixteenths of a circle, the best first: beside, above, below, then the other side.
+DIRECTIONS = (0, 2, -2, 1, -1, 8, 6, -6, 7, -7, 4, -4, 3, -3, 5, -5)
 
 
 @contextmanager
@@ -63,39 +63,90 @@ def place(
     canvas: Any = figure.canvas
     canvas.draw()
     renderer = canvas.get_renderer()
+    pixels = figure.dpi / 72
     dots = axes.transData.transform(points)
     taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in dots]
     inside = axes.get_window_extent(renderer)
-    for number in sorted(range(len(points)), key=lambda n: -dots[n][1]):
-        best: tuple[int, int, int] | None = None
+    for number in sorted((n for n, name in enumerate(names) if name), key=lambda n: -dots[n][1]):
+        text = axes.annotate(names[number], points[number], fontsize=size)
+        extent = text.get_window_extent(renderer)
+        text.remove()
+        best: tuple[float, int, int] | None = None
         for distance, (rank, direction) in product(DISTANCES, enumerate(DIRECTIONS)):
-            text = _write(axes, points[number], names[number], distance, direction, size)
-            box = text.get_window_extent(renderer)
-            text.remove()
-            clashes = sum(box.overlaps(other) for other in taken)
+            box = _box(dots[number], extent, direction, distance * pixels)
+            covered = sum(_common(box, other) for other in taken)
             outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0
-            found = (clashes + 10 * outside, distance, rank)
-            if best is None or found < best:
-                best = found
-                if found[0] == 0:
-                    break
+            found = (covered + 1e6 * outside, distance, rank)
+            best = found if best is None else min(best, found)
+            if best[0] == 0:
+                break
         assert best is not None
-        text = _write(axes, points[number], names[number], best[1], DIRECTIONS[best[2]], size)
-        taken.append(text.get_window_extent(renderer))
+        direction = DIRECTIONS[best[2]]
+        taken.append(_box(dots[number], extent, direction, best[1] * pixels))
+        _write(axes, points[number], names[number], best[1], direction, size)
+
+
+def in_a_column(heights: Sequence[float], apart: float) -> list[float]:
+    """Heights that differ by `apart` at least, as near to the given ones as they can be.
+
+    `heights` ascend. Where they are too near, a run of them moves apart around its middle.
+    """
+    runs: list[tuple[float, int]] = []  # the mean of heights less their rank, and how many
+    for rank, height in enumerate(heights):
+        mean, count = height - rank * apart, 1
+        while runs and runs[-1][0] > mean:
+            before, several = runs.pop()
+            mean = (mean * count + before * several) / (count + several)
+            count += several
+        runs.append((mean, count))
+    means = [mean for mean, count in runs for _ in range(count)]
+    return [mean + rank * apart for rank, mean in enumerate(means)]
+
+
+def _box(dot: Sequence[float], extent: Bbox, direction: int, distance: float) -> Bbox:
+    """Where a text of that extent lies, in pixels, with one to spare."""
+    dx, dy = distance * cos(direction * pi / 8), distance * sin(direction * pi / 8)
+    width, height = extent.width, extent.height
+    x = dot[0] + dx - {"left": 0, "center": width / 2, "right": width}[_sideways(direction)]
+    y = dot[1] + dy - {"bottom": 0, "center": height / 2, "top": height}[_upright(direction)]
+    return Bbox.from_bounds(x - 1, y - 1, width + 2, height + 2)
+
+
+def _common(one: Bbox, other: Bbox) -> float:
+    """The area of both, in square pixels."""
+    width = min(one.x1, other.x1) - max(one.x0, other.x0)
+    height = min(one.y1, other.y1) - max(one.y0, other.y0)
+    return float(max(0.0, width) * max(0.0, height))
+
+
+def _sideways(direction: int) -> Literal["left", "center", "right"]:
+    if abs(direction) == 4:
+        return "center"
+    return "left" if abs(direction) < 4 else "right"
+
+
+def _upright(direction: int) -> Literal["bottom", "center", "top"]:
+    if direction in (0, 8):
+        return "center"
+    return "bottom" if direction > 0 else "top"
 
 
 def _write(
     axes: Axes, point: tuple[float, float], name: str, distance: int, direction: int, size: float
-) -> Annotation:
-    dx, dy = distance * cos(direction * pi / 4), distance * sin(direction * pi / 4)
+) -> None:
+    dx, dy = distance * cos(direction * pi / 8), distance * sin(direction * pi / 8)
+    sideways, upright = _sideways(direction), _upright(direction)
+    near = {"left": 0.0, "bottom": 0.0, "center": 0.5, "right": 1.0, "top": 1.0}
     line = {"arrowstyle": "-", "color": "#888888", "lw": 0.6, "shrinkA": 0, "shrinkB": 0}
-    return axes.annotate(
+    axes.annotate(
         name,
         point,
         (dx, dy),
         textcoords="offset points",
-        ha="left" if dx > 1 else "right" if dx < -1 else "center",
-        va="bottom" if dy > 1 else "top" if dy < -1 else "center",
+        ha=sideways,
+        va=upright,
         fontsize=size,
-        arrowprops=line if distance > DISTANCES[1] else None,
+        arrowprops=line | {"relpos": (near[sideways], near[upright])}
+        if distance > DISTANCES[1]
+        else None,
     )

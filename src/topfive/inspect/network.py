@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
+from topfive.architecture import architecture
 from topfive.config import GROUPS, compose, options
 from topfive.problems import Problem
 
@@ -41,13 +42,11 @@ def network(name: str, given: Sequence[str] = (), classes: int | None = None) ->
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
         raise Problem(f"there is no network {name!r}.{meant} There are: {', '.join(known)}")
     config = _composed(name, given)
-    from topfive import build  # takes seconds, which a mistyped name should not
-
     if classes is None:
         classes = CLASSES.get(config["choices"]["data"])
     config["model"].pop("num_classes", None)
     with torch.device("meta"):
-        net = build.architecture(config, classes)
+        net = architecture(config, classes)
     recipe = config["recipe"]
     return Network(
         name, tuple(given), net, recipe["channels"], recipe["crop"]["size"], recipe["batch_size"]

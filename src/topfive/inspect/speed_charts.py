@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from topfive.inspect.charts import cost, published_points
-from topfive.inspect.labels import COLORS, figure, place, save
+from topfive.inspect.labels import COLORS, figure, in_a_column, place, save
 from topfive.inspect.measure import Counts
 from topfive.inspect.overview import counts
 from topfive.inspect.speed import Row
@@ -95,15 +95,10 @@ def _lines(axes: Axes, quantity: str, rows: Sequence[Row]) -> None:
 def _names_at_the_right(axes: Axes, ends: Sequence[tuple[float, int, str, str]]) -> None:
     """A column of names, each as near to the end of its line as the others let it."""
     to_fraction = axes.transScale + axes.transLimits
-    places: list[float] = []
-    for value, batch, _, _ in ends:
-        at = float(to_fraction.transform((batch, value))[1])
-        places.append(max(at, places[-1] + APART) if places else at)
-    for n in reversed(range(len(places))):  # what rose above the top moves those below it down
-        limit = places[n + 1] - APART if n + 1 < len(places) else 1.0
-        places[n] = min(places[n], limit)
+    heights = [float(to_fraction.transform((batch, value))[1]) for value, batch, _, _ in ends]
+    places = in_a_column(heights, APART)
     for at, (value, batch, name, color) in zip(places, ends, strict=True):
-        line = {"arrowstyle": "-", "color": color, "lw": 0.4, "shrinkA": 0, "shrinkB": 2}
+        line = {"arrowstyle": "-", "color": color, "lw": 0.4, "shrinkA": 1, "shrinkB": 2}
         axes.annotate(
             name,
             (batch, value),
@@ -113,7 +108,7 @@ def _names_at_the_right(axes: Axes, ends: Sequence[tuple[float, int, str, str]])
             color=color,
             va="center",
             annotation_clip=False,
-            arrowprops=line,
+            arrowprops=line | {"relpos": (0, 0.5)},
         )
 
 
@@ -125,7 +120,7 @@ def against_operations(
         name: max(row.images_per_second for row in rows if row.network == name) for name in known
     }
     points = [(float(known[name].multiply_adds), best[name]) for name in best]
-    with figure(11, 7.5) as made:
+    with figure(11, 8) as made:
         made.suptitle(subtitle(rows[0]), fontsize=9, color="#555555")
         axes = made.subplots()
         axes.scatter([x for x, _ in points], [y for _, y in points], color=COLORS[0], s=18)
