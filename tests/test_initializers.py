@@ -6,7 +6,9 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from topfive.build import network
 from topfive.checkpoints import DurableCheckpointIO
+from topfive.config import compose
 from topfive.initializers import (
     FROM_A,
     caffe_xavier,
@@ -160,6 +162,18 @@ def assert_truncated(weight, std):
     assert abs(values.std() / (CUT * std) - 1) < 5 / (2 * n) ** 0.5
     inside = (values.abs() < std).double().mean()
     assert abs(inside - 0.6827 / 0.9545) < 5 * 0.46 / n**0.5
+
+
+def test_googlenets_classifiers_alone_have_biases_of_0_with_and_without_heads():
+    for auxiliary in (True, False):
+        config = compose(["model=googlenet", f"model.auxiliary={str(auxiliary).lower()}"])
+        config["model"]["input_size"] = 96
+        biases = {n: p for n, p in network(config, 7).named_parameters() if n.endswith("bias")}
+        zero = {name for name, bias in biases.items() if not bias.any()}
+        assert zero == ({"fc.bias"} | ({"aux1.fc.bias", "aux2.fc.bias"} if auxiliary else set()))
+        rest = [bias for name, bias in biases.items() if name not in zero]
+        assert len(rest) == 57 + 4 * auxiliary  # 57 convolutions; conv and hidden of each head
+        assert all((bias == torch.tensor(0.2)).all() for bias in rest)
 
 
 def test_truncated_normal_has_hes_variance_but_where_a_pattern_says():

@@ -42,7 +42,7 @@ def test_a_training_command_of_the_readme_composes(command: str) -> None:
         assert compose(first)["choices"]["model"]
 
 
-@pytest.mark.parametrize("module", ["topfive.report", "topfive.evaluate"])
+@pytest.mark.parametrize("module", ["topfive.report", "topfive.evaluate", "topfive.inspect"])
 def test_the_other_commands_explain_themselves(module: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
     assert done.returncode == 0

@@ -43,20 +43,22 @@ def gaussian(
 ) -> None:
     """N(0, std^2), of a deviation of its own where `stds` names the layer; biases as `biases` says, else 0.
 
-    Krizhevsky et al. 2012, section 5. Raises Problem where the network has no layer of such a name.
+    Krizhevsky et al. 2012, section 5. Layers are named by patterns (*, ?), the first that fits
+    counting. Raises Problem where the network has no layer of such a name.
     """
     layers = _layers(net)
     _known(layers, stds, "stds")
     _known(layers, biases, "biases")
     for name, layer in layers.items():
-        nn.init.normal_(_weight(layer), std=stds.get(name, std))
-        _set_bias(layer, biases.get(name, 0.0))
+        nn.init.normal_(_weight(layer), std=_for(name, stds, std))
+        _set_bias(layer, _for(name, biases, 0.0))
 
 
 def caffe_xavier(net: nn.Module, bias: float = 0.0, biases: Mapping[str, float] = NONE) -> None:
     """Caffe's filler "xavier": uniform within +-sqrt(3 / fan_in), a variance of 1 / fan_in.
 
-    Every bias is `bias` unless `biases` names its layer. Raises Problem where no layer is called so.
+    Every bias is `bias` unless a pattern of `biases` (*, ?) fits its layer. Raises Problem where one
+    fits none.
     """
     layers = _layers(net)
     _known(layers, biases, "biases")
@@ -64,7 +66,7 @@ def caffe_xavier(net: nn.Module, bias: float = 0.0, biases: Mapping[str, float] 
         weight = _weight(layer)
         bound = (3 / _fan_in(weight)) ** 0.5
         nn.init.uniform_(weight, -bound, bound)
-        _set_bias(layer, biases.get(name, bias))
+        _set_bias(layer, _for(name, biases, bias))
 
 
 def glorot_uniform(net: nn.Module) -> None:
@@ -82,13 +84,10 @@ def truncated_normal(net: nn.Module, stds: Mapping[str, float] = NONE) -> None:
     Problem where a pattern fits no layer.
     """
     layers = _layers(net)
-    for pattern in stds:
-        if not any(fnmatchcase(name, pattern) for name in layers):
-            raise _unknown([pattern], layers, "stds")
+    _known(layers, stds, "stds")
     for name, layer in layers.items():
         weight = _weight(layer)
-        he = (1.3 * 2 / _fan_in(weight)) ** 0.5
-        std = next((std for pattern, std in stds.items() if fnmatchcase(name, pattern)), he)
+        std = _for(name, stds, (1.3 * 2 / _fan_in(weight)) ** 0.5)
         nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
         _set_bias(layer, 0.0)
 
@@ -127,7 +126,7 @@ def from_net_a(
         )
     trained, file = _trained(Path(checkpoint))
     gaussian(net, std)
-    for name in layers:
+    for name in (n for n in own if any(fnmatchcase(n, pattern) for pattern in layers)):
         for part, parameter in own[name].named_parameters():
             value = trained.get(f"net.{name}.{part}")
             if value is None:
@@ -190,15 +189,17 @@ def _set_bias(layer: nn.Module, value: float) -> None:
         nn.init.constant_(layer.bias, value)
 
 
-def _known(layers: Collection[str], named: Collection[str], key: str) -> None:
-    unknown = sorted(set(named) - set(layers))
+def _for(name: str, values: Mapping[str, float], default: float) -> float:
+    """The value of the first pattern that fits the layer's name."""
+    fits = (value for pattern, value in values.items() if fnmatchcase(name, pattern))
+    return next(fits, default)
+
+
+def _known(layers: Collection[str], patterns: Collection[str], key: str) -> None:
+    unknown = [p for p in patterns if not any(fnmatchcase(name, p) for name in layers)]
     if unknown:
-        raise _unknown(unknown, layers, key)
-
-
-def _unknown(names: Sequence[str], layers: Collection[str], key: str) -> Problem:
-    shown = ", ".join(list(layers)[:8]) + (", ..." if len(layers) > 8 else "")
-    return Problem(
-        f"no layer of this network is called {', '.join(names)}: name others in recipe.initialization.{key}, "
-        f"of {shown}."
-    )
+        shown = ", ".join(list(layers)[:8]) + (", ..." if len(layers) > 8 else "")
+        raise Problem(
+            f"no layer of this network is called {', '.join(sorted(unknown))}: name others in "
+            f"recipe.initialization.{key}, of {shown}."
+        )
