@@ -190,9 +190,20 @@ def test_the_box_filter_is_the_mean_of_what_it_covers() -> None:
     assert not np.array_equal(resampled(pixels, (12, 8, 64, 64), 16, "triangle"), means)
 
 
-def test_only_the_cubic_filter_overshoots_an_edge() -> None:
+@pytest.mark.parametrize(
+    ("filter", "row"),
+    [
+        # Keys's weights with a = -1/2 at distances 1.25, 0.25, 0.75 and 1.75: -9/128, 111/128, 29/128 and
+        # -3/128; of the step of 150 that makes -3.5, -10.5, 30.5 and their mirrors.
+        ("cubic", [50, 46, 39, 80, 170, 211, 204, 200]),
+        ("triangle", [50, 50, 50, 88, 163, 200, 200, 200]),  # quarters of 150 are 37.5
+        ("box", [50, 50, 50, 50, 200, 200, 200, 200]),
+        ("nearest", [50, 50, 50, 50, 200, 200, 200, 200]),
+    ],
+)
+def test_an_edge_enlarged_twice(filter: Filter, row: list[int]) -> None:
     edge = np.full((32, 32, 3), 50, dtype=np.uint8)
     edge[:, 16:] = 200
-    for filter in FILTERS:
-        view = resampled(edge, (8, 8, 16, 16), 64, filter)
-        assert (view.min() < 50 and view.max() > 200) == (filter == "cubic"), filter
+    view = resampled(edge, (8, 8, 16, 16), 32, filter)
+    assert view[5, 12:20, 0].tolist() == row
+    assert (view == view[5, :, 0][:, None]).all()
