@@ -442,7 +442,7 @@ def test_caffenet_differs_from_alexnet_by_caffes_options_and_its_crop():
     differs = {k: v for k, v in ours["model"].items() if v != theirs["model"][k]}
     assert differs == {"input_size": 227, **CAFFE}
     assert ours["protocol"]["size"] == ours["recipe"]["crop"]["size"] == 227
-    assert ours["choices"]["protocol"] == "one_crop"
+    assert ours["choices"]["protocol"] == "one_crop_warped"
 
 
 def test_the_sizes_of_caffenet_follow_the_crop_and_another_protocol():

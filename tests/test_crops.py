@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from topfive import streams
-from topfive.crops import Crop, Shift, ShorterSide, scaled
+from topfive.crops import AreaAspect, Box, Crop, FixedTen, Shift, ShorterSide, Warp, scaled
 from topfive.loaders.views import cut
 from topfive.problems import Problem
 
@@ -17,6 +17,8 @@ LOW, HIGH = 2.0**-33, 1 - 2.0**-33  # the extremes that streams.uniform can give
 CIFAR = Shift(32, by=4, flip=True)  # He et al. 2015, section 4.2
 ALEXNET = ShorterSide(256, 256, 224, square=True)  # Krizhevsky et al. 2012, sections 2 and 4.1
 RESNET = ShorterSide(256, 480, 224)  # He et al. 2015, section 3.4
+ZFNET = FixedTen(224, 256)  # Zeiler and Fergus 2013, section 3.1
+CAFFENET = Warp(227, 256)  # models/bvlc_reference_caffenet
 EXTREMES = [
     (x, y, mirror, scale)
     for x in (LOW, HIGH)
@@ -28,6 +30,13 @@ EXTREMES = [
 
 def uniforms(crop: Crop, count: int) -> np.ndarray:
     return streams.uniform(0, "crop", 0, np.arange(count), crop.draws)
+
+
+def assert_inside(box: Box, height: int, width: int) -> None:
+    assert min(box.left, box.top) >= 0
+    assert min(box.width, box.height) > 0
+    assert box.left + box.width <= width * (1 + 1e-12)
+    assert box.top + box.height <= height * (1 + 1e-12)
 
 
 def chi_square(counts: Counter, cells: int) -> float:
@@ -51,12 +60,12 @@ def chi_square(counts: Counter, cells: int) -> float:
 def test_cifar_crops_shift_by_up_to_four_pixels(
     u: tuple[float, ...], left: int, top: int, flip: bool
 ) -> None:
-    assert CIFAR(32, 32, u) == (left, top, 32, 32, flip)
+    assert CIFAR(32, 32, u) == Box(left, top, 32, 32, flip)
 
 
 def test_a_digit_of_28_pixels_is_centered_in_32() -> None:
     # LeCun et al. 1998, section II-B: two pixels of background on every side.
-    assert Shift(32)(28, 28, (0.9, 0.1, 0.1)) == (-2, -2, 32, 32, False)
+    assert Shift(32)(28, 28, (0.9, 0.1, 0.1)) == Box(-2, -2, 32, 32, False)
 
 
 def test_alexnet_crops_lie_in_the_central_square() -> None:
@@ -64,15 +73,15 @@ def test_alexnet_crops_lie_in_the_central_square() -> None:
     # 0.5 x 33 = 16.5 puts the crop at 42 + 16 = 58 of 341 columns, 0.1 x 33 = 3.3 at row 3 of 256.
     box = ALEXNET(375, 500, (0.5, 0.1, 0.7, 0.5))
     wide, high = 500 / 341, 375 / 256
-    assert box == pytest.approx((58 * wide, 3 * high, 224 * wide, 224 * high, False))
+    assert box[:5] == pytest.approx((58 * wide, 3 * high, 224 * wide, 224 * high, False))
     portrait = ALEXNET(500, 375, (0.1, 0.5, 0.2, 0.5))
-    assert portrait == pytest.approx((3 * high, 58 * wide, 224 * high, 224 * wide, True))
+    assert portrait[:5] == pytest.approx((3 * high, 58 * wide, 224 * high, 224 * wide, True))
 
 
 @pytest.mark.parametrize(("u", "left", "top"), [(LOW, 42, 0), (HIGH, 42 + 32, 32)])
 def test_alexnet_crops_reach_the_corners_of_the_square(u: float, left: int, top: int) -> None:
     box = ALEXNET(256, 341, (u, u, 0.7, 0.7))
-    assert box == (left, top, 224, 224, False)
+    assert box == Box(left, top, 224, 224, False)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +101,42 @@ def test_resnet_crops_reach_the_ends_of_the_longer_side() -> None:
     # At 480 of 375 rows the 500 columns become 640: the crop starts at 0 to 416 of them.
     assert RESNET(375, 500, (LOW, LOW, HIGH, HIGH)).left == 0
     assert RESNET(375, 500, (HIGH, LOW, HIGH, HIGH)).left == pytest.approx(416 * 500 / 640)
+
+
+# The central square begins (341 - 256) // 2 = 42 columns in; 32 are to spare, 16 beside the center.
+TEN = [(42, 0), (74, 0), (42, 32), (74, 32), (58, 16)]
+
+
+@pytest.mark.parametrize(
+    ("u", "place", "flip"),
+    [(LOW, 0, False), (0.19, 1, False), (0.45, 4, False), (0.5, 0, True), (HIGH, 4, True)],
+)
+def test_zfnets_crop_is_one_of_ten(u: float, place: int, flip: bool) -> None:
+    assert ZFNET(256, 341, (u,)) == Box(*TEN[place], 224, 224, flip)
+    # Twice as large, every number doubles.
+    assert ZFNET(512, 682, (u,)) == Box(*(2 * x for x in TEN[place]), 448, 448, flip)
+
+
+def test_all_ten_crops_of_zfnet_are_equally_likely() -> None:
+    boxes = Counter(ZFNET(256, 341, u)[:5] for u in uniforms(ZFNET, 20_000))
+    assert set(boxes) == {(*place, 224, 224, flip) for place in TEN for flip in (False, True)}
+    assert chi_square(boxes, 10) < 5
+
+
+def test_caffenets_crop_is_of_the_image_squeezed_to_256_by_256() -> None:
+    # 30 places: 0.5 x 30 = 15 columns, 0.1 x 30 = 3 rows in.
+    wide, high = 500 / 256, 375 / 256
+    box = CAFFENET(375, 500, (0.5, 0.1, 0.7))
+    assert box[:5] == pytest.approx((15 * wide, 3 * high, 227 * wide, 227 * high, False))
+    assert CAFFENET(256, 256, (LOW, LOW, LOW)) == Box(0, 0, 227, 227, True)
+    assert CAFFENET(256, 256, (HIGH, HIGH, HIGH)) == Box(29, 29, 227, 227, False)
+
+
+def test_all_900_offsets_of_caffenet_are_equally_likely() -> None:
+    boxes = [CAFFENET(256, 512, u) for u in uniforms(CAFFENET, 900 * 30)]
+    offsets = Counter((box.left, box.top) for box in boxes)
+    assert set(offsets) == {(2 * x, y) for x in range(30) for y in range(30)}
+    assert chi_square(offsets, 900) < 5
 
 
 @pytest.mark.parametrize(
@@ -122,13 +167,13 @@ def test_the_shorter_side_becomes_256_and_the_longer_is_rounded(
 def test_no_crop_leaves_the_image(
     height: int, width: int, smallest: int, jitter: int, cut_off: int, square: bool
 ) -> None:
-    crop = ShorterSide(smallest, smallest + jitter, max(1, smallest - cut_off), square)
+    size = max(1, smallest - cut_off)
+    crop = ShorterSide(smallest, smallest + jitter, size, square)
     for u in EXTREMES:
-        box = crop(height, width, u)
-        assert min(box.left, box.top) >= 0
-        assert min(box.width, box.height) > 0
-        assert box.left + box.width <= width * (1 + 1e-12)
-        assert box.top + box.height <= height * (1 + 1e-12)
+        assert_inside(crop(height, width, u), height, width)
+        assert_inside(Warp(size, smallest)(height, width, u), height, width)
+    for k in range(10):
+        assert_inside(FixedTen(size, smallest)(height, width, ((k + 0.5) / 10,)), height, width)
 
 
 def test_all_81_offsets_of_cifar_are_equally_likely() -> None:
@@ -152,7 +197,7 @@ def test_all_225_scales_of_resnet_are_equally_likely() -> None:
     assert chi_square(scales, 225) < 5
 
 
-@pytest.mark.parametrize("crop", [CIFAR, ALEXNET, RESNET])
+@pytest.mark.parametrize("crop", [CIFAR, ALEXNET, RESNET, ZFNET, CAFFENET, AreaAspect(224)])
 def test_half_of_all_crops_are_mirrored(crop: Crop) -> None:
     n = 10_000
     mirrored = sum(crop(300, 400, u).flip for u in uniforms(crop, n))
@@ -162,6 +207,8 @@ def test_half_of_all_crops_are_mirrored(crop: Crop) -> None:
 def test_nothing_is_mirrored_where_the_recipe_does_not_say_so() -> None:
     assert not Shift(32, by=4)(32, 32, (LOW, LOW, LOW)).flip
     assert not ShorterSide(256, 256, 224, flip=False)(300, 400, (LOW, LOW, LOW, LOW)).flip
+    assert not Warp(224, 256, flip=False)(300, 400, (LOW, LOW, LOW)).flip
+    assert not AreaAspect(224, flip=False)(300, 400, [LOW] * 24).flip
 
 
 def test_a_crop_larger_than_the_image_is_refused() -> None:
@@ -169,6 +216,10 @@ def test_a_crop_larger_than_the_image_is_refused() -> None:
         ShorterSide(256, 480, 320)
     with pytest.raises(Problem, match=r"smallest=300 is above recipe\.crop\.largest=256"):
         ShorterSide(300, 256, 224)
+    with pytest.raises(Problem, match=r"320 pixels .* side is 256: raise recipe\.crop\.shorter"):
+        FixedTen(320, 256)
+    with pytest.raises(Problem, match=r"320 pixels .* side is 256: raise recipe\.crop\.side"):
+        Warp(320, 256)
 
 
 def resized_then_cropped(image: Image.Image, shorter: int, size: int, place: float) -> np.ndarray:
@@ -198,6 +249,19 @@ def test_cutting_the_box_equals_resizing_the_image_and_cropping_it(
 ) -> None:
     image = Image.fromarray(draw_photograph(*shape, 0, seed=1))
     assert differences(image, 64, 48, place).max() <= 1
+
+
+@pytest.mark.parametrize("place", [LOW, 0.37, HIGH])
+@pytest.mark.parametrize("shape", [(97, 141), (160, 81), (64, 64), (31, 45), (403, 59)])
+def test_cutting_the_box_equals_warping_the_image_and_cropping_it(
+    shape: tuple[int, int], place: float
+) -> None:
+    image = Image.fromarray(draw_photograph(*shape, 0, seed=1))
+    direct = cut(image, Warp(48, 64)(*shape, (place, place, HIGH)), 48, resizes=True)
+    corner = int(place * 17)
+    whole = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    warped = whole[:, corner : corner + 48, corner : corner + 48]
+    assert np.abs(direct.astype(int) - warped).max() <= 1
 
 
 def test_cutting_the_box_equals_resizing_and_cropping_real_photographs(real_data: Path) -> None:

@@ -31,6 +31,16 @@ def test_what_a_recipe_cannot_follow_is_listed_and_nothing_else(recipe):
     assert only.startswith("mu=1.68 (paper 0.02)")
 
 
+@pytest.mark.parametrize(
+    ("model", "augmented"), [("allcnn_c", "allcnn_augmented"), ("nin_cifar", "nin_cifar_augmented")]
+)
+def test_a_papers_augmented_recipe_departs_no_further_than_its_plain_one(model, augmented):
+    assert of(f"model={model}", f"recipe={augmented}") == of(f"model={model}")
+    crop = composed(f"model={model}", f"recipe={augmented}")["recipe"]["crop"]
+    shift = {"_target_": "topfive.crops.Shift", "size": 32, "by": 5, "flip": True}
+    assert crop == shift
+
+
 def test_how_a_run_is_carried_out_is_no_departure():
     devices = ["trainer.devices=8", "trainer.accumulate_grad_batches=2", "trainer.check_every=5"]
     where = ["data.root=/elsewhere", "loader=torch", "logger=csv", "data.max_unreadable=0.1"]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from topfive.crops import Crop, Shift, ShorterSide
+from topfive.crops import AreaAspect, Crop, FixedTen, Shift, ShorterSide, Warp
 from topfive.datasets import Images, Pixels, folders
 from topfive.loaders.batch import UNREADABLE, Batch
 from topfive.loaders.memory_loader import MemoryEvaluation, MemoryTraining
-from topfive.loaders.torch_loader import evaluation, training, workers
+from topfive.loaders.torch_loader import TrainingViews, evaluation, training, workers
 from topfive.order import Share, TrainingOrder
 from topfive.protocols import OneCrop, OneView, TenCrop
 
@@ -160,6 +160,22 @@ def test_resized_crops_carry_no_offset(class_folders: Path) -> None:
     assert not whole.left.any()
     assert not whole.top.any()
     assert set(whole.flip.tolist()) == {True, False}
+
+
+@pytest.mark.parametrize(
+    "crop", [AreaAspect(32, filters="random"), FixedTen(32, 40), Warp(32, 40), PHOTOGRAPH]
+)
+def test_a_view_depends_on_seed_epoch_and_sample_alone(crop: Crop, class_folders: Path) -> None:
+    images = folders.load(str(class_folders)).train
+    addresses = [(epoch, k) for epoch in range(3) for k in range(7)]
+    views, again, other = (TrainingViews(images, crop, seed) for seed in (7, 7, 8))
+    first = [views[address] for address in addresses]
+    second = [again[address] for address in reversed(addresses)][::-1]
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, second, strict=True))
+    assert [a[1:] for a in first] == [b[1:] for b in second]
+    mine = [view[0].tobytes() for view in first]
+    assert len({(at[1], view) for at, view in zip(addresses, mine, strict=True)}) > 12
+    assert mine != [other[address][0].tobytes() for address in addresses]
 
 
 def test_as_many_workers_as_asked_for_or_as_there_are_processors() -> None:

@@ -1,4 +1,5 @@
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import torch
 from conftest import draw_photograph
 from PIL import Image
 
+from topfive import build
 from topfive import mean_image as module
+from topfive.config import compose
 from topfive.datasets import Photographs, Pixels, folders
 from topfive.mean_image import mean_image
 from topfive.problems import Problem
@@ -60,6 +63,33 @@ def test_photographs_are_resized_by_their_shorter_side_first(
     mean = mean_image(photographs, np.array([2]), 32, 32, tmp_path / "cache", False)
     whole = np.asarray(photographs.read(2).resize((32, 32), Image.Resampling.BILINEAR))
     np.testing.assert_allclose(mean, whole.transpose(2, 0, 1), atol=1e-4)
+
+
+def test_a_warped_set_has_the_mean_of_its_warped_images(
+    photographs: Photographs, tmp_path: Path
+) -> None:
+    ids, cache = np.arange(5), tmp_path / "cache"
+    mean = mean_image(photographs, ids, 32, 32, cache, False, warped=True)
+    squeezed = [photographs.read(k).resize((32, 32), Image.Resampling.BILINEAR) for k in ids]
+    expected = np.stack([np.asarray(image) for image in squeezed]).mean(0).transpose(2, 0, 1)
+    np.testing.assert_allclose(mean, expected, atol=1e-4)
+    assert not torch.equal(mean, mean_image(photographs, ids, 32, 32, cache, False))
+    assert len(list(cache.iterdir())) == 2
+
+
+@pytest.mark.parametrize(("model", "warped"), [("caffenet", True), ("alexnet", False)])
+def test_the_mean_is_warped_where_the_crops_are(
+    model: str, warped: bool, class_folders: Path, tmp_path: Path
+) -> None:
+    ours = shutil.ignore_patterns(".topfive")  # what other tests keep there
+    root = shutil.copytree(class_folders, tmp_path / "set", ignore=ours)
+    small = ["recipe.crop.size=32", "recipe.mean.shorter=40", "trainer.progress=false"]
+    data = ["data=folder", f"data.root={root}", "data.minival=1", "loader.workers=0"]
+    config = compose([f"model={model}", *small, *data])
+    build.pipeline(config, build.data_module(config))
+    (kept,) = (root / ".topfive").iterdir()
+    assert kept.name.endswith(".npy")
+    assert ("-warped-40-32-" in kept.name) == warped
 
 
 def test_pixels_that_a_recipe_enlarges_are_averaged_enlarged(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from PIL import Image
 from topfive.crops import Box
 from topfive.loaders.views import cut
 from topfive.problems import Problem
-from topfive.protocols import OneCrop, OneView, Protocol, TenCrop
+from topfive.protocols import OneCrop, OneView, Protocol, TenCrop, WarpedCrop
 
 RECTANGLE = TenCrop()  # He et al. 2015, Tables 2 and 3
 SQUARE = TenCrop(square=True)  # Krizhevsky et al. 2012, section 4.1
@@ -66,12 +66,20 @@ def test_the_second_half_of_ten_crops_mirrors_the_first() -> None:
     ],
 )
 def test_one_crop_is_the_center(height: int, width: int, box: tuple[float, ...]) -> None:
-    assert OneCrop()(height, width) == [box]
+    assert OneCrop()(height, width) == [Box(*box)]
+
+
+def test_one_crop_warped_is_the_center_of_the_image_squeezed_to_256_by_256() -> None:
+    # Caffe: (256 - 227) // 2 = 14 rows and columns in; 512 rows shrink to half, 341 columns by 3/4.
+    (box,) = WarpedCrop(227)(512, 341)
+    assert box == Box(14 * 341 / 256, 28, 227 * 341 / 256, 454, False)
+    assert WarpedCrop(227)(256, 256) == [Box(14, 14, 227, 227, False)]
+    assert WarpedCrop()(256, 256) == OneCrop()(256, 256)
 
 
 def test_one_view_is_the_whole_image() -> None:
-    assert OneView(32)(32, 32) == [(0, 0, 32, 32, False)]
-    assert OneView(32)(28, 28) == [(-2, -2, 32, 32, False)]
+    assert OneView(32)(32, 32) == [Box(0, 0, 32, 32, False)]
+    assert OneView(32)(28, 28) == [Box(-2, -2, 32, 32, False)]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +87,7 @@ def test_one_view_is_the_whole_image() -> None:
     [
         (OneView(32), "one_view", 1, False),
         (OneCrop(), "one_crop", 1, True),
+        (WarpedCrop(), "one_crop_warped", 1, True),
         (RECTANGLE, "ten_crop", 10, True),
         (SQUARE, "ten_crop_square", 10, True),
     ],
@@ -87,10 +96,14 @@ def test_a_protocol_knows_its_name_and_number_of_views(
     protocol: Protocol, name: str, views: int, resizes: bool
 ) -> None:
     assert (protocol.name, protocol.views, protocol.resizes) == (name, views, resizes)
-    assert len(protocol(300, 400)) == views
+    boxes = protocol(300, 400)
+    assert len(boxes) == views
+    assert {box.filter for box in boxes} == {"triangle"}
 
 
 @pytest.mark.parametrize("protocol", [OneCrop, TenCrop])
 def test_views_larger_than_the_image_are_refused(protocol: type[OneCrop | TenCrop]) -> None:
     with pytest.raises(Problem, match=r"320 pixels .* side is 256: raise protocol\.shorter"):
         protocol(size=320, shorter=256)
+    with pytest.raises(Problem, match=r"320 pixels .* side is 256: raise protocol\.side"):
+        WarpedCrop(size=320)

@@ -46,6 +46,7 @@ SQUARE = Score("ten_crop_square", "val", 50000, 20000, 9000)
         ({"model": "resnet21"}, CIFAR, []),
         (NIN | {"data": "cifar10"}, CIFAR, ["10.41"]),
         (NIN | {"data": "cifar100"}, CIFAR, ["35.68"]),
+        (NIN | {"data": "cifar10", "recipe": "nin_cifar_augmented"}, CIFAR, ["8.81"]),
         ({}, Score("one_crop", "test", 10000, 900, 40), []),
         ({}, Score("one_view", "minival", 5000, 450, 20), []),
         ({"seed": 3}, CIFAR, ["8.75"]),

@@ -15,6 +15,7 @@ from topfive.architecture import architecture
 from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
 from topfive.classifier import Classifier
+from topfive.crops import Warp
 from topfive.curve import Curve
 from topfive.datasets import Dataset
 from topfive.loaders.datamodule import DataModule, LoaderSettings
@@ -110,6 +111,7 @@ def pipeline(config: dict[str, Any], data: DataModule) -> Pipeline:
             mean["shorter"],
             cache,
             config["trainer"]["progress"],
+            warped=isinstance(data.crop, Warp),
         )
         stretch = mean["shorter"] is not None
         transforms.insert(0, MeanImage(image, mean["follows_crop"], stretch))

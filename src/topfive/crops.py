@@ -9,19 +9,27 @@ that box and resizing it once is the same operation.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from topfive.problems import Problem
 
+Filter = Literal["triangle", "box", "cubic", "nearest"]
+# Bilinear, area, bicubic and nearest neighbor to other libraries; all but the last antialiased.
+FILTERS: tuple[Filter, ...] = ("triangle", "box", "cubic", "nearest")
+
 
 class Box(NamedTuple):
-    """A rectangle of the source image (pixels), mirrored or not; beyond the image lies zero."""
+    """A rectangle of the source image (pixels), mirrored or not; beyond the image lies zero.
+
+    `filter` brings it to its size; where a crop copies whole pixels it means nothing.
+    """
 
     left: float
     top: float
     width: float
     height: float
     flip: bool
+    filter: Filter = "triangle"
 
 
 class Crop(Protocol):
@@ -127,3 +135,122 @@ class ShorterSide:
         top = (resized[0] - field[0]) // 2 + pick(u[1], field[0] - self.size + 1)
         left = (resized[1] - field[1]) // 2 + pick(u[0], field[1] - self.size + 1)
         return window(height, width, resized, top, left, self.size, self.flip and u[2] < 0.5)
+
+
+def one_of_ten(height: int, width: int, shorter: int, size: int, square: bool, k: int) -> Box:
+    """Corner 0 to 3 or center 4 of the image at shorter side `shorter`; 5 to 9 are their mirrors.
+
+    square=True takes them from the central square of side `shorter`.
+    """
+    resized = scaled(height, width, shorter)
+    field = (shorter, shorter) if square else resized
+    bottom, right = field[0] - size, field[1] - size
+    place = k % 5
+    y = bottom // 2 if place == 4 else bottom * (place // 2)
+    x = right // 2 if place == 4 else right * (place % 2)
+    top, left = (resized[0] - field[0]) // 2 + y, (resized[1] - field[1]) // 2 + x
+    return window(height, width, resized, top, left, size, k >= 5)
+
+
+@dataclass(frozen=True)
+class FixedTen:
+    """One of ten: corners and center of the central square at shorter side `shorter`, and mirrors.
+
+    Zeiler and Fergus 2013, section 3.1, train on these ten alone. Which is seen when is not stated: one
+    is drawn for every sample and epoch.
+    """
+
+    size: int
+    shorter: int
+    draws = 1
+    resizes = True
+
+    def __post_init__(self) -> None:
+        refuse_larger(self.size, self.shorter, "recipe.crop.shorter")
+
+    def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
+        return one_of_ten(height, width, self.shorter, self.size, True, pick(u[0], 10))
+
+
+@dataclass(frozen=True)
+class Warp:
+    """The image squeezed to `side` x `side`, whatever its shape; a random `size` square of that.
+
+    Caffe's models are trained so: its guide to ImageNet resizes every image to 256 x 256.
+    """
+
+    size: int
+    side: int
+    flip: bool = True
+    draws = 3
+    resizes = True
+
+    def __post_init__(self) -> None:
+        refuse_larger(self.size, self.side, "recipe.crop.side")
+
+    def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
+        places = self.side - self.size + 1
+        left, top = pick(u[0], places), pick(u[1], places)
+        resized = (self.side, self.side)
+        return window(height, width, resized, top, left, self.size, self.flip and u[2] < 0.5)
+
+
+@dataclass(frozen=True)
+class AreaAspect:
+    """A box of random area, aspect (width / height) and place, brought to a square; mirrored or not.
+
+    Szegedy et al. 2014, section 6: area uniform in [8 %, 100 %] of the image, aspect in [3/4, 4/3]. The
+    paper does not say how the aspect is drawn. Here its logarithm is uniform, so that a portrait is as
+    likely as a landscape, as torchvision has it; log_aspect=False draws the aspect itself, as TensorFlow,
+    which however draws the height uniformly, not the area. A box that does not fit is drawn anew, ten
+    times in all; then it is the largest central one of allowed aspect (both torchvision's; the paper is
+    silent). `filters` names the resampling filter, or is "random": one of FILTERS, equally likely.
+    """
+
+    size: int
+    min_area: float = 0.08
+    max_area: float = 1.0
+    min_aspect: float = 3 / 4
+    max_aspect: float = 4 / 3
+    log_aspect: bool = True
+    filters: Filter | Literal["random"] = "triangle"
+    flip: bool = True
+    tries = 10
+    draws = 4 + 2 * tries
+    resizes = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_area <= self.max_area <= 1:
+            raise Problem(
+                f"recipe.crop.min_area={self.min_area} and recipe.crop.max_area={self.max_area} are no "
+                f"range of fractions of the image: expected 0 < min_area <= max_area <= 1."
+            )
+        if not 0 < self.min_aspect <= self.max_aspect:
+            raise Problem(
+                f"recipe.crop.min_aspect={self.min_aspect} and recipe.crop.max_aspect={self.max_aspect} "
+                f"are no range of width / height: expected 0 < min_aspect <= max_aspect."
+            )
+        if self.filters != "random" and self.filters not in FILTERS:
+            raise Problem(
+                f"recipe.crop.filters={self.filters!r} is no resampling filter: choose random or one of "
+                f"{', '.join(FILTERS)}."
+            )
+
+    def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
+        filter = FILTERS[pick(u[3], len(FILTERS))] if self.filters == "random" else self.filters
+        flip = self.flip and u[2] < 0.5
+        for k in range(4, self.draws, 2):
+            area = height * width * (self.min_area + (self.max_area - self.min_area) * u[k])
+            aspect = self._aspect(u[k + 1])
+            wide, high = math.sqrt(area * aspect), math.sqrt(area / aspect)
+            if wide <= width and high <= height:
+                left, top = u[0] * (width - wide), u[1] * (height - high)
+                return Box(left, top, wide, high, flip, filter)
+        aspect = min(max(width / height, self.min_aspect), self.max_aspect)
+        wide, high = min(width, height * aspect), min(height, width / aspect)
+        return Box((width - wide) / 2, (height - high) / 2, wide, high, flip, filter)
+
+    def _aspect(self, u: float) -> float:
+        if self.log_aspect:
+            return self.min_aspect * math.pow(self.max_aspect / self.min_aspect, u)
+        return self.min_aspect + (self.max_aspect - self.min_aspect) * u

@@ -14,20 +14,27 @@ from topfive.datasets import Images, Pixels
 from topfive.loaders.torch_loader import evaluation
 from topfive.order import Share
 from topfive.problems import Problem
-from topfive.protocols import OneCrop
+from topfive.protocols import OneCrop, WarpedCrop
 
 log = logging.getLogger(__name__)
 
 
 def mean_image(
-    images: Images, ids: np.ndarray, size: int, shorter: int | None, cache: Path, progress: bool
+    images: Images,
+    ids: np.ndarray,
+    size: int,
+    shorter: int | None,
+    cache: Path,
+    progress: bool,
+    warped: bool = False,
 ) -> Tensor:
     """Mean over the samples `ids`, float32 on the scale 0..255, (channels, height, width).
 
     Pixels are averaged as they are; photographs (and pixels that a recipe enlarges: `shorter` given) at
-    their central `size` square after a resize of the shorter side, unreadable ones left out. The latter
-    is kept under `cache`, named by a fingerprint of the files, the geometry and the part. Raises Problem
-    where photographs come without `shorter`.
+    their central `size` square after a resize of the shorter side (`warped`: of both sides, whatever the
+    shape) to `shorter`, unreadable ones left out. The latter is kept under `cache`, named by a
+    fingerprint of the files, the geometry and the part. Raises Problem where photographs come without
+    `shorter`.
     """
     if isinstance(images, Pixels) and shorter is None:
         return torch.from_numpy(images.pixels[ids].mean(0, dtype=np.float64)).float()
@@ -37,11 +44,13 @@ def mean_image(
             "recipe.mean.shorter=256 resizes them first, or choose a recipe for photographs."
         )
     part = hashlib.sha256(np.ascontiguousarray(ids).data).hexdigest()[:8]
-    path = cache / f"mean-{images.fingerprint()}-{shorter}-{size}-{part}.npy"
+    protocol = WarpedCrop(size, shorter) if warped else OneCrop(size, shorter)
+    geometry = f"{'warped-' if warped else ''}{shorter}-{size}"
+    path = cache / f"mean-{images.fingerprint()}-{geometry}-{part}.npy"
     if path.exists():
         return torch.from_numpy(np.load(path))
     total, count = np.zeros((images.channels, size, size)), 0
-    loader = evaluation(images, ids, OneCrop(size, shorter), 64, Share(), None, False)
+    loader = evaluation(images, ids, protocol, 64, Share(), None, False)
     for batch in track(loader, "mean image of the training set", disable=not progress):
         readable = batch.images[batch.labels >= 0, 0]
         total += readable.sum(0).numpy()

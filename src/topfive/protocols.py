@@ -7,7 +7,7 @@ The scores averaged are class probabilities (softmax outputs), with equal weight
 from dataclasses import dataclass
 from typing import Protocol as TypingProtocol
 
-from topfive.crops import Box, Shift, refuse_larger, scaled, window
+from topfive.crops import Box, Shift, one_of_ten, refuse_larger, scaled, window
 
 
 class Protocol(TypingProtocol):
@@ -74,6 +74,27 @@ class OneCrop:
 
 
 @dataclass(frozen=True)
+class WarpedCrop:
+    """The image squeezed to `side` x `side`, the central square of `size`: how Caffe's models are tested.
+
+    Their images are all made 256 x 256 by its guide to ImageNet, for training and for testing.
+    """
+
+    size: int = 224
+    side: int = 256
+    name: str = "one_crop_warped"
+    views = 1
+    resizes = True
+
+    def __post_init__(self) -> None:
+        refuse_larger(self.size, self.side, "protocol.side")
+
+    def __call__(self, height: int, width: int) -> list[Box]:
+        place = (self.side - self.size) // 2
+        return [window(height, width, (self.side, self.side), place, place, self.size, False)]
+
+
+@dataclass(frozen=True)
 class TenCrop:
     """Four corners and center of the image at shorter side `shorter`, and their mirrors.
 
@@ -95,13 +116,6 @@ class TenCrop:
         return "ten_crop_square" if self.square else "ten_crop"
 
     def __call__(self, height: int, width: int) -> list[Box]:
-        resized = scaled(height, width, self.shorter)
-        field = (self.shorter, self.shorter) if self.square else resized
-        y0, x0 = ((r - f) // 2 for r, f in zip(resized, field, strict=True))
-        bottom, right = (f - self.size for f in field)
-        corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
         return [
-            window(height, width, resized, y0 + y, x0 + x, self.size, flip)
-            for flip in (False, True)
-            for y, x in corners
+            one_of_ten(height, width, self.shorter, self.size, self.square, k) for k in range(10)
         ]

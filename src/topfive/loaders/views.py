@@ -5,12 +5,19 @@ from PIL import Image
 
 from topfive.crops import Box
 
+RESAMPLING = {
+    "triangle": Image.Resampling.BILINEAR,
+    "box": Image.Resampling.BOX,
+    "cubic": Image.Resampling.BICUBIC,
+    "nearest": Image.Resampling.NEAREST,
+}
+
 
 def cut(image: Image.Image, box: Box, size: int, resizes: bool) -> np.ndarray:
     """The crop as uint8, (channels, size, size).
 
-    Resized crops use Pillow's antialiased triangle filter over the box; whole-pixel crops are copied,
-    with zeros beyond the image's edge.
+    Resized crops use the box's filter as Pillow has it, antialiased (but for nearest) and reading pixels
+    beside the box where it reaches over; whole-pixel crops are copied, with zeros beyond the edge.
     """
     if resizes:
         bounds = (
@@ -19,7 +26,7 @@ def cut(image: Image.Image, box: Box, size: int, resizes: bool) -> np.ndarray:
             min(float(image.width), box.left + box.width),
             min(float(image.height), box.top + box.height),
         )
-        view = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=bounds))
+        view = np.asarray(image.resize((size, size), RESAMPLING[box.filter], box=bounds))
     else:
         left, top = int(box.left), int(box.top)
         view = np.asarray(image.crop((left, top, left + size, top + size)))

@@ -10,12 +10,13 @@ from topfive.results import Json
 QUANTITIES = ("top1_error", "top5_error", "top1_error_change", "top5_error_change")
 SIZES = ("parameters", "multiply_adds", "layers")
 ROLES = ("target", "restated", "context")
+# one_crop_warped: the center of the image squeezed to a square, whatever its shape (Caffe).
 # dense_Q: the whole image at shorter side Q, and its mirror (VGG, section 3.2), averaged where
 # several Q are named; dense_multiscale: at 224, 256, 384, 480 and 640 (ResNet, section 3.4).
 PROTOCOLS = (
-    "one_view", "one_crop", "one_crop_320", "ten_crop", "ten_crop_square", "crops144", "crops150",
-    "crops150_and_dense_256_384_512", "dense_256", "dense_384", "dense_224_256_288",
-    "dense_352_384_416", "dense_256_384_512", "dense_multiscale", "unstated",
+    "one_view", "one_crop", "one_crop_320", "one_crop_warped", "ten_crop", "ten_crop_square",
+    "crops144", "crops150", "crops150_and_dense_256_384_512", "dense_256", "dense_384",
+    "dense_224_256_288", "dense_352_384_416", "dense_256_384_512", "dense_multiscale", "unstated",
 )  # fmt: skip
 
 
