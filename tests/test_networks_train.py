@@ -33,7 +33,11 @@ def photographs(size: int) -> list[str]:
 
 def pixels(*unused: str) -> list[str]:
     """Photographs, which must be resized, where the recipe crops CIFAR's pixels as they are."""
-    resized = ["recipe.crop._target_=topfive.crops.ShorterSide", "recipe.mean=null"]
+    resized = [
+        "recipe.crop._target_=topfive.crops.ShorterSide",
+        "recipe.mean=null",
+        "recipe.whitening=null",
+    ]
     sizes = ["+recipe.crop.smallest=40", "+recipe.crop.largest=40", "protocol.shorter=40"]
     return [*resized, *sizes, "protocol.size=${recipe.crop.size}", *unused]
 
