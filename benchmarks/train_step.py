@@ -27,6 +27,7 @@ from topfive.config import compose
 from topfive.loaders.batch import Batch
 from topfive.quiet import quiet_lightning
 from topfive.schedules import Clock
+from topfive.whitening import Whitening
 
 
 def arguments() -> argparse.Namespace:
@@ -54,13 +55,16 @@ def batch(config: dict[str, Any], classes: int, device: torch.device) -> Batch:
 
 
 def module(config: dict[str, Any], classes: int) -> Classifier:
-    """The classifier of `config`, with a flat mean image in place of the data's."""
+    """The classifier of `config`, with a flat mean image and an idle whitening in place of the data's."""
     recipe = config["recipe"]
     transforms = [build.instantiate(t, _convert_="all") for t in recipe["transforms"]]
     if recipe["mean"] is not None:
         size = recipe["crop"]["size"]
         mean = torch.full((recipe["channels"], size, size), 120.0)
         transforms.insert(0, MeanImage(mean, recipe["mean"]["follows_crop"]))
+    if recipe["whitening"] is not None:
+        values = recipe["channels"] * recipe["crop"]["size"] ** 2
+        transforms.append(Whitening(torch.zeros(values), torch.eye(values)))
     last = config["trainer"]["channels_last"]
     layout = torch.channels_last if last else torch.contiguous_format
     net = build.network(config, classes)

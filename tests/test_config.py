@@ -35,11 +35,12 @@ SETS = {"imagenet": (1_281_167, 1000), "cifar10": (50_000, 10), "mnist": (60_000
 TOP = {"model", "recipe", "data", "protocol", "trainer", "loader", "logger", "seed", "resume"}
 RECIPE = {
     *("batch_size", "duration", "shorten", "reshuffle", "channels", "crop", "mean", "transforms"),
-    *("initialization", "online", "distorted_copies"),  # build.py
+    *("whitening", "initialization", "online", "distorted_copies"),  # build.py
     *("bn_batch", "loss", "optimizer", "weight_decay", "decayed", "schedule"),  # classifier.py
     "departures",  # departures.py
 }
 MEAN = {"follows_crop", "shorter"}  # build.py
+WHITENING = {"bias"}  # build.py
 TRAINER = {
     *("accelerator", "devices", "num_nodes", "precision", "max_steps", "max_epochs"),
     *("accumulate_grad_batches", "check_every", "checkpoint_minutes", "checkpoint_every"),
@@ -78,6 +79,7 @@ def assert_is_read(config):
     assert recipe.keys() == RECIPE
     unit(recipe["duration"])
     assert recipe["mean"] is None or recipe["mean"].keys() == MEAN
+    assert recipe["whitening"] is None or recipe["whitening"].keys() == WHITENING
     assert recipe["online"] is None or recipe["online"].keys() == {"block", "samples", "each"}
     for name in ("crop", "loss", "optimizer", "schedule"):
         assert_takes(name, recipe[name], SUPPLIED.get(name, set()))

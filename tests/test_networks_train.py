@@ -43,6 +43,7 @@ def pixels(*unused: str) -> list[str]:
         "protocol=one_crop",
         "recipe.crop._target_=topfive.crops.ShorterSide",
         "recipe.mean=null",
+        "recipe.whitening=null",
     ]
     sizes = ["+recipe.crop.smallest=40", "+recipe.crop.largest=40", "protocol.shorter=40"]
     return [*resized, *sizes, "protocol.size=${recipe.crop.size}", *unused]

@@ -10,6 +10,7 @@ from hydra.utils import get_class, instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
+from topfive import whitening
 from topfive.activation_checkpointing import checkpoint_activations
 from topfive.architecture import architecture
 from topfive.batch_transforms import MeanImage, Pipeline
@@ -100,21 +101,33 @@ def network(config: dict[str, Any], classes: int) -> torch.nn.Module:
 def pipeline(config: dict[str, Any], data: DataModule) -> Pipeline:
     """What is done to a uint8 batch on the device before the network sees it."""
     transforms = [instantiate(t, _convert_="all") for t in config["recipe"]["transforms"]]
-    mean = config["recipe"]["mean"]
+    recipe, progress = config["recipe"], config["trainer"]["progress"]
+    mean, root = recipe["mean"], config["data"].get("root")
+    cache = Path(root) / ".topfive" if root else Path("outputs") / ".topfive"
     if mean is not None:
-        root = config["data"].get("root")
-        cache = Path(root) / ".topfive" if root else Path("outputs") / ".topfive"
         image = mean_image(
             data.dataset.train,
             data.train_ids,
             data.crop.size,
             mean["shorter"],
             cache,
-            config["trainer"]["progress"],
+            progress,
             warped=isinstance(data.crop, Warp),
         )
         stretch = mean["shorter"] is not None
         transforms.insert(0, MeanImage(image, mean["follows_crop"], stretch))
+    if recipe.get("whitening") is not None:  # older runs were made without the key
+        white = whitening.fitted(
+            data.dataset.train,
+            data.train_ids,
+            data.crop,
+            Pipeline(transforms),
+            {key: recipe[key] for key in ("mean", "transforms")},
+            recipe["whitening"]["bias"],
+            cache,
+            progress,
+        )
+        transforms.append(white)
     layout = torch.channels_last if config["trainer"]["channels_last"] else torch.contiguous_format
     return Pipeline(transforms, layout)
 

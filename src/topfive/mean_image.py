@@ -56,15 +56,16 @@ def mean_image(
         total += readable.sum(0).numpy()
         count += len(readable)
     mean = (total / max(1, count)).astype(np.float32)
-    _keep(path, mean)
+    keep(path, mean)
     return torch.from_numpy(mean)
 
 
-def _keep(path: Path, mean: np.ndarray) -> None:
+def keep(path: Path, array: np.ndarray) -> None:
+    """Writes `array` whole or not at all, whoever else does; a folder that refuses costs a warning."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(temporary, mean)
+        np.save(temporary, array)
         os.replace(temporary, path)
     except OSError as error:  # a shared data folder may be read-only
-        log.warning("the mean image could not be kept, every start takes the pass anew: %s", error)
+        log.warning("%s could not be kept, every start takes the pass anew: %s", path.name, error)
