@@ -142,6 +142,10 @@ def test_alexnets_ablations_have_the_differences_of_the_text_and_the_values_of_t
     assert {one.quantity: one.value for one in not_overlapping} == {
         "top1_error_change": "+0.4",
         "top5_error_change": "+0.3",
+    }
+    # Run 147 removes the overlap from the code's network, which is not quite the paper's.
+    of_the_code = {"overlapping": False, "order": "code", "within_map": True}
+    assert {one.quantity: one.value for one in found(network="alexnet", options=of_the_code)} == {
         "top1_error": "41.06",
         "top5_error": "18.51",
     }
