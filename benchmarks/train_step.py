@@ -24,6 +24,7 @@ from topfive.batch_norm import group_statistics
 from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.classifier import Classifier, Tally
 from topfive.config import compose
+from topfive.inspect.network import CLASSES
 from topfive.loaders.batch import Batch
 from topfive.quiet import quiet_lightning
 from topfive.schedules import Clock
@@ -156,8 +157,7 @@ def main() -> None:
     asked = arguments()
     quiet_lightning()
     config = compose(asked.overrides)
-    defaults = {"mnist": 10, "digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
-    classes = asked.classes or defaults.get(config["choices"]["data"], 1000)
+    classes = asked.classes or CLASSES.get(config["choices"]["data"], 1000)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     one, made = batch(config, classes, device), module(config, classes)
     through, bare = [], []

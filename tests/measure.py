@@ -34,5 +34,14 @@ def measured(net: nn.Module, size: int, channels: int = 3) -> Measured:
     return Measured(parameters(net), counter.get_total_flops() // 2, shapes)
 
 
+def multiply_adds(net: nn.Module, size: int = 224) -> dict[str, int]:
+    """By module, of one image; of all of them under "Global". In the mode that `net` is in."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, 3, size, size, device="meta"))
+    prefix = f"{type(net).__name__}."
+    counts = counter.get_flop_counts().items()
+    return {name.removeprefix(prefix): sum(flops.values()) // 2 for name, flops in counts}
+
+
 def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())

@@ -2,10 +2,9 @@ from inspect import signature
 
 import pytest
 import torch
-from measure import measured, on_meta, parameters
+from measure import measured, multiply_adds, on_meta, parameters
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from topfive.config import compose
 from topfive.layers import Dropout, LocalResponseNorm
@@ -16,15 +15,6 @@ STAR = (96, 256, 384, 384, 256, 256)  # CNN*
 RUN_150 = {"maps": (96, 320, 384, 384, 256), "fc": 8192, "linked": False}
 CAFFE = {"lrn_k": 1.0, "lrn_crosses": True, "order": "pool_norm", "inverted_dropout": True}
 CODE = {"order": "code", "within_map": True}
-
-
-def multiply_adds(net):
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.empty(1, 3, 224, 224, device="meta"))
-    return {
-        name.removeprefix("AlexNet."): sum(flops.values()) // 2
-        for name, flops in counter.get_flop_counts().items()
-    }
 
 
 def small(**options):

@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 from measure import measured, on_meta, parameters
+from random_weights import close, drawn
 from torch import nn
 from torch.nn import functional as F
 
@@ -39,32 +40,8 @@ STAGES = {
 }
 
 
-def drawn(**options):
-    """In float64, with weights and statistics under which no part of the signal gets lost."""
-    torch.manual_seed(0)
-    net = on_meta(BNInception, num_classes=7, **options).to_empty(device="cpu").double()
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            bound = (6 / module.weight[0].numel()) ** 0.5
-            nn.init.uniform_(module.weight, -bound, bound)
-            if module.bias is not None:
-                nn.init.normal_(module.bias, std=0.1)
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-            nn.init.zeros_(module.num_batches_tracked)
-    return net
-
-
 def images(*shape):
     return 2 * torch.randn(*shape, generator=torch.Generator().manual_seed(1)).double()
-
-
-def close(ours, expected):
-    assert expected.std() > 1e-3
-    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-10)
 
 
 # -- sizes ----------------------------------------------------------------------------------------
@@ -204,7 +181,7 @@ class Reference:
     ],
 )
 def test_scores_equal_an_independent_forward_pass_with_the_same_tensors(options, training):
-    net = drawn(**options).train(training)
+    net = drawn(BNInception, num_classes=7, **options).train(training)
     x = images(3, 3, 72, 64)  # 9 x 8 maps before 3c: odd and even, then 5 x 4 and 3 x 2
     theirs = Reference(net, options)
     with torch.no_grad():
@@ -213,7 +190,7 @@ def test_scores_equal_an_independent_forward_pass_with_the_same_tensors(options,
 
 
 def test_the_sliding_head_averages_over_7_x_7_windows_at_stride_1():
-    net = drawn(head="sliding").eval()
+    net = drawn(BNInception, num_classes=7, head="sliding").eval()
     theirs, x = Reference(net, {}), images(1, 3, 224, 256)  # 7 x 8 maps
     with torch.no_grad():
         maps = theirs.before_pool5(x)
@@ -239,7 +216,7 @@ def test_images_of_any_size_give_one_score_a_class():
 )
 def test_gradients_reach_every_parameter(options):
     # In evaluation: the mean of a batch would cancel the bias of a convolution (section 3.2).
-    net = drawn(**options).eval()
+    net = drawn(BNInception, num_classes=7, **options).eval()
     net(images(2, 3, 64, 64)).square().sum().backward()
     still = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()]
     assert still == []

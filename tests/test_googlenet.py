@@ -6,10 +6,10 @@ import pytest
 import torch
 import torchvision
 import yaml
-from measure import measured, on_meta, parameters
+from measure import measured, multiply_adds, on_meta, parameters
+from random_weights import close, drawn
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from topfive.config import CONF
 from topfive.layers import Dropout, LocalResponseNorm
@@ -34,39 +34,8 @@ def weights(net):
     return sum(p.numel() for n, p in net.named_parameters() if n.endswith("weight"))
 
 
-def multiply_adds(net):
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.empty(1, 3, 224, 224, device="meta"))
-    counts = counter.get_flop_counts().items()
-    return {name.removeprefix("GoogLeNet."): sum(f.values()) // 2 for name, f in counts}
-
-
-def drawn(kind, *arguments, **options):
-    """In float64, with weights under which neither the signal nor a bias gets lost."""
-    torch.manual_seed(0)
-    net = on_meta(kind, *arguments, **options).to_empty(device="cpu").double()
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            bound = (6 / module.weight[0].numel()) ** 0.5
-            nn.init.uniform_(module.weight, -bound, bound)
-            if module.bias is not None:
-                nn.init.normal_(module.bias, std=0.1)
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-            nn.init.zeros_(module.num_batches_tracked)
-    return net
-
-
 def images(*shape):
     return 50 * torch.randn(*shape, generator=torch.Generator().manual_seed(1)).double()
-
-
-def close(ours, expected):
-    assert expected.std() > 1e-3
-    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-10)
 
 
 # -- sizes ----------------------------------------------------------------------------------------

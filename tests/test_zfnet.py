@@ -2,25 +2,15 @@ from inspect import signature
 
 import pytest
 import torch
-from measure import measured, on_meta, parameters
+from measure import measured, multiply_adds, on_meta, parameters
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from topfive.config import compose
 from topfive.layers import Dropout, LocalResponseNorm
 from topfive.models.zfnet import ZFNet
 
 BIG = (512, 1024, 512)  # Table 3
-
-
-def multiply_adds(net):
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.empty(1, 3, 224, 224, device="meta"))
-    return {
-        name.removeprefix("ZFNet."): sum(flops.values()) // 2
-        for name, flops in counter.get_flop_counts().items()
-    }
 
 
 def small(**options):

@@ -152,13 +152,13 @@ class Classifier(pl.LightningModule):
             self.window.add(*self.online.step(batch), batch.labels)
             return None
         scores = self(batch.images, batch)
-        if isinstance(scores, tuple) and not isinstance(self.loss, Auxiliary):
+        main, *heads = scores if isinstance(scores, tuple) else (scores,)
+        if heads and not isinstance(self.loss, Auxiliary):
             raise Problem(
                 "this network has auxiliary heads, which this recipe's loss would leave untrained: choose "
                 "model.auxiliary=false, or '+recipe.loss={_target_:topfive.losses.Auxiliary,weight:0.3}'."
             )
         loss: Tensor = self.loss(scores, batch.labels)
-        main = scores[0] if isinstance(scores, tuple) else scores
         self.window.add(loss.detach(), main.detach(), batch.labels)
         return loss
 

@@ -98,24 +98,10 @@ class Schedule(Protocol):
         ...
 
 
-class Table:
-    """Rate `rates[i]` until milestone `until[i]`, the last one to the end.
-
-    Milestones are laid on the clock; a rate holds from the step at its milestone on.
-    """
+class LawOfTheStep:
+    """What a law that decides by the step alone hears and keeps: nothing."""
 
     needs_minival = False
-
-    def __init__(self, clock: Clock, rates: Sequence[float], until: Lengths):
-        self.rates, self.until = list(rates), clock.milestones(until)
-        if len(self.rates) != len(self.until) + 1:
-            raise Problem(
-                f"recipe.schedule has {len(self.rates)} rates and {len(self.until)} milestones: "
-                f"every rate but the last needs one."
-            )
-
-    def __call__(self, step: int) -> float:
-        return self.rates[sum(step >= milestone for milestone in self.until)]
 
     def hear_training_error(self, error: float) -> None:
         pass
@@ -130,6 +116,24 @@ class Table:
         pass
 
 
+class Table(LawOfTheStep):
+    """Rate `rates[i]` until milestone `until[i]`, the last one to the end.
+
+    Milestones are laid on the clock; a rate holds from the step at its milestone on.
+    """
+
+    def __init__(self, clock: Clock, rates: Sequence[float], until: Lengths):
+        self.rates, self.until = list(rates), clock.milestones(until)
+        if len(self.rates) != len(self.until) + 1:
+            raise Problem(
+                f"recipe.schedule has {len(self.rates)} rates and {len(self.until)} milestones: "
+                f"every rate but the last needs one."
+            )
+
+    def __call__(self, step: int) -> float:
+        return self.rates[sum(step >= milestone for milestone in self.until)]
+
+
 class Divide(Table):
     """`rate`, divided by `by` at every milestone of `at` (He et al. 2015, section 4.2: 32k and 48k)."""
 
@@ -138,7 +142,7 @@ class Divide(Table):
         super().__init__(clock, [rate / by**k for k in range(len(milestones) + 1)], at)
 
 
-class Decay(Table):
+class Decay(LawOfTheStep):
     """`rate`, times `factor` after every length `every` (Szegedy et al. 2014: 0.96 every 8 epochs)."""
 
     def __init__(self, clock: Clock, rate: float, factor: float, every: Length):

@@ -91,9 +91,8 @@ class Published:
     @property
     def measured(self) -> tuple[str, ...]:
         """What this number is a measurement of; no two targets share it."""
-        options = ",".join(f"{name}={value}" for name, value in sorted(self.options.items()))
         how = (self.data, self.split, self.protocol, self.quantity, str(self.networks))
-        return (self.network, options, ",".join(self.recipes), *how, self.statistic)
+        return (self.network, _said(self.options), ",".join(self.recipes), *how, self.statistic)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -121,5 +120,8 @@ class Size:
     @property
     def key(self) -> tuple[str, ...]:
         """What tells this size from every other one."""
-        options = ",".join(f"{name}={value}" for name, value in sorted(self.options.items()))
-        return (self.network, options, self.quantity, self.paper.key, self.where)
+        return (self.network, _said(self.options), self.quantity, self.paper.key, self.where)
+
+
+def _said(options: Mapping[str, Json]) -> str:
+    return ",".join(f"{name}={value}" for name, value in sorted(options.items()))
