@@ -39,6 +39,11 @@ RECIPE = {
     *("bn_batch", "loss", "optimizer", "weight_decay", "decayed", "schedule"),  # classifier.py
     "departures",  # departures.py
 }
+# What a recipe that has nothing to say of it leaves out.
+OPTIONAL = {
+    *("rates", "decays"),  # parameter_groups.py
+    *("callbacks", "augment", "mixup", "sizes", "crop_shared_by", "candidates"),
+}
 MEAN = {"follows_crop", "shorter"}  # build.py
 WHITENING = {"bias"}  # build.py
 TRAINER = {
@@ -76,13 +81,15 @@ def assert_is_read(config):
     """Every key of `config` is one that the code reads, and none that it reads is missing."""
     assert config.keys() == TOP | {"choices"}
     recipe, data = config["recipe"], config["data"]
-    assert recipe.keys() == RECIPE
+    assert recipe.keys() - OPTIONAL == RECIPE
     unit(recipe["duration"])
     assert recipe["mean"] is None or recipe["mean"].keys() == MEAN
     assert recipe["whitening"] is None or recipe["whitening"].keys() == WHITENING
     assert recipe["online"] is None or recipe["online"].keys() == {"block", "samples", "each"}
     for name in ("crop", "loss", "optimizer", "schedule"):
         assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
+    for name, callback in recipe.get("callbacks", {}).items():
+        assert_takes(f"callbacks.{name}", callback)
     for k, transform in enumerate(recipe["transforms"]):
         assert_takes(f"transforms[{k}]", transform)
     if recipe["initialization"] is not None:

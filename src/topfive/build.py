@@ -230,6 +230,11 @@ def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
         run.directory / CHECKPOINT, options["checkpoint_minutes"], options["checkpoint_every"]
     )
     rounds = options["accumulate_grad_batches"]
+    # Ahead of the checkpoint, so that it keeps what they did.
+    recipes = [
+        instantiate(callback, _convert_="all")
+        for callback in config["recipe"].get("callbacks", {}).values()
+    ]
     return pl.Trainer(
         **_hardware(options),
         max_epochs=1,
@@ -240,7 +245,7 @@ def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
         log_every_n_steps=1,
         accumulate_grad_batches=rounds,
         logger=loggers(config["logger"], run.directory, config, identity(config)),
-        callbacks=[*_callbacks(options), checkpoint],
+        callbacks=[*_callbacks(options), *recipes, checkpoint],
         plugins=[DurableCheckpointIO()],
         default_root_dir=run.directory,
     )
