@@ -185,7 +185,7 @@ def test_a_model_builds_with_its_papers_recipe_data_and_protocol(model):
     updates = recipe["online"]["block"] if recipe["online"] else 1
     clock = Clock(images, recipe["batch_size"], updates)
     schedule = instantiate({**recipe["schedule"], "_partial_": True, "_convert_": "all"})(clock)
-    assert 0 < schedule(clock.steps(recipe["duration"]) - 1)  # test_recipe_rates.py has the rest
+    assert schedule(clock.steps(recipe["duration"]) - 1) > 0  # test_recipe_rates.py has the rest
     keys = ("weight_decay", "decayed", "rates", "decays")
     groups = parameter_groups(net, *map(recipe.get, keys))
     optimizer = instantiate({**recipe["optimizer"], "_partial_": True})(groups, lr=schedule(0))
