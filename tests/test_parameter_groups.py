@@ -98,7 +98,7 @@ def conv_and_bn():
 
 
 def test_biases_at_twice_the_rate_and_undecayed_are_one_group():
-    # Caffe's lr_mult 2, decay_mult 0 (papers/caffenet.md, section 4)
+    # lr_mult 2, decay_mult 0 in Caffe's models/bvlc_reference_caffenet/train_val.prototxt
     assert described(conv_and_bn(), 0.0005, ["weights"], {"biases": 2}) == {
         (1, 0.0005): {"conv1.weight", "conv2.weight", "fc.weight"},
         (1, 0): {"bn1.weight", "bn1.bias"},
@@ -166,7 +166,7 @@ def test_cuda_convnet_decays_its_layers_as_the_11_percent_file_does():
 
 
 def test_nin_slows_its_last_layer_to_a_tenth():
-    # papers/nin.md, section 4: 0.1 (biases 0.2), the last layer 0.01 (0.02)
+    # NIN/cifar-10_params of mavenlin/cuda-convnet: epsW 1, epsB 2, cccp6 0.1 and 0.2, all times coeff 0.1
     with torch.device("meta"):
         net = CifarNiN()
     recipe = compose(["model=nin_cifar"])["recipe"]

@@ -97,7 +97,7 @@ def test_a_decay_needs_a_length():
 
 
 def test_efficientnets_code_climbs_for_5_epochs_while_the_decay_is_counted():
-    # papers/efficientnet.md, section 4: 0.256 for a batch of 4096, 0.97 every 2.4 epochs, 5 epochs of warm-up
+    # arXiv:1905.11946, section 5.2: 0.256, 0.97 every 2.4 epochs; 5 epochs of warm-up: models/official/efficientnet
     rate = Decay(Clock(1_024_000, 4096), 0.256, 0.97, {"epochs": 2.4}, warmup={"epochs": 5})
     # An epoch is 250 steps: the climb has 1250 of them, the decay falls every 600.
     assert rate(0) == 0
@@ -122,7 +122,7 @@ def test_a_constant_rate_is_constant():
 
 
 def test_the_root_of_what_is_left_as_in_bvlcs_quick_solver():
-    # papers/googlenet.md, section 4: 0.01 (1 - step / 2.4 million)^0.5
+    # models/bvlc_googlenet/quick_solver.prototxt: 0.01 (1 - step / 2.4 million)^0.5
     rate = Poly(Clock(1_281_167, 32), 0.01, 0.5, {"iterations": 2_400_000})
     assert rate(0) == 0.01
     assert rate(1) == pytest.approx(0.01 * (1 - 0.5 / 2_400_000), rel=1e-12)
@@ -234,6 +234,17 @@ def test_the_rate_is_divided_three_times_at_most():
 def test_patience_shrinks_with_the_schedule_but_stays_a_step():
     assert rates_after(plateau(10, Clock(100, 10, shorten=5)), [0.5] * 3)[-1] == 0.001
     assert rates_after(plateau(10, Clock(100, 10, shorten=99)), [0.5] * 2)[-1] == 0.001
+
+
+def test_five_looks_of_rounded_epochs_are_five_epochs():
+    # 1,271,167 / 256 = 4,965.5 steps: five looks, 4,965 apart, fall 2.5 steps short of five epochs.
+    clock = Clock(1_271_167, 256)
+    rate = Plateau(clock, 0.01, times=3, patience={"epochs": 5})
+    found = []
+    for look in range(1, 8):
+        rate.hear_minival_error(0.5, 4_965 * look)
+        found.append(rate(4_965 * look))
+    assert found == [0.01] * 5 + [0.001] * 2
 
 
 def test_a_resumed_plateau_goes_on_where_it_was():

@@ -212,7 +212,8 @@ class Plateau:
 
     def __init__(self, clock: Clock, rate: float, times: int, patience: Length, by: float = 10.0):
         self.rate, self.times, self.by = rate, times, by
-        self.patience = clock.steps(patience)
+        # Looks come at whole steps, so that five of them may fall short of five epochs by a few.
+        self.patience = 0.99 * clock.steps(patience)
         self.divisions, self.best, self.since = 0, 1.0, 0
 
     def __call__(self, step: int) -> float:
