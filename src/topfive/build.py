@@ -29,7 +29,7 @@ from topfive.schedules import Clock, Schedule
 from topfive.world import Guard
 
 # Keys of conf/data that are not arguments of the set's loader.
-PART = ("fraction", "per_class", "subset_seed", "minival", "max_unreadable")
+PART = ("fraction", "per_class", "subset_seed", "minival", "candidate", "max_unreadable")
 
 
 def data_module(config: dict[str, Any]) -> DataModule:
@@ -47,7 +47,7 @@ def data_module(config: dict[str, Any]) -> DataModule:
     module = DataModule(
         dataset,
         part=data,
-        held_out=data["minival"] if _listens(recipe) else 0,
+        held_out=data["minival"] if _listens(recipe) or data.get("candidate") else 0,
         crop=instantiate(recipe["crop"]),
         protocol=instantiate(config["protocol"]),
         batch=recipe["batch_size"] * (online["block"] if online else 1),
