@@ -241,7 +241,7 @@ def test_the_weight_decays_hold_those_of_the_papers() -> None:
 def test_an_initialization_takes_the_whole_place_of_the_recipes(model: str) -> None:
     where = "topfive.initializers."
     assert [job["recipe"]["initialization"] for job in jobs_of("init", f"model={model}")] == [
-        {"_target_": f"{where}he_normal"},
+        {"_target_": f"{where}he_normal", "fan": "fan_in"},
         {"_target_": f"{where}glorot_uniform"},
         {"_target_": f"{where}caffe_xavier"},
         {"_target_": f"{where}gaussian", "std": 0.01},
