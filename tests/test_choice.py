@@ -140,7 +140,7 @@ def test_candidates_and_the_final_run_are_one_group_and_different_runs() -> None
 def test_the_paper_took_the_best_of_four_rates_so_a_sweep_over_them_departs_from_nothing(
     tmp_path: Path,
 ) -> None:
-    # Springenberg et al. 2014, section 3: "chosen from the set [0.25, 0.1, 0.05, 0.01]".
+    # Springenberg et al. 2014, section 3: one of these four for each network, by the best result.
     config = selected(tmp_path, 0.25, 0.1, 0.05, 0.01, chosen=0.1)
     assert departures(config, choice.of(config)) == []
 
