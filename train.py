@@ -30,11 +30,15 @@ def train(cfg: DictConfig) -> None:
     config = settle(cfg, HydraConfig.get().runtime.choices)
 
     from topfive import build, conclude
+    from topfive.outcomes import already
     from topfive.quiet import quiet_lightning
     from topfive.runs import start
 
     quiet_lightning()
-    run = start(config, HydraConfig.get().runtime.output_dir)
+    output = HydraConfig.get().runtime.output_dir
+    if already(config, output):
+        return
+    run = start(config, output)
     data = build.data_module(config)
     trainer = build.trainer(config, run, data)
     classifier = build.classifier(config, data, trainer, trained=run.checkpoint is not None)

@@ -33,6 +33,7 @@ SETS = {"imagenet": (1_281_167, 1000), "cifar10": (50_000, 10), "mnist": (60_000
 
 # What the code reads, and from where; a key that is in conf/ and not here is one that nobody reads.
 TOP = {"model", "recipe", "data", "protocol", "trainer", "loader", "logger", "seed", "resume"}
+TOP |= {"selection"}  # choice.py
 RECIPE = {
     *("batch_size", "duration", "shorten", "reshuffle", "channels", "crop", "mean", "transforms"),
     *("whitening", "initialization", "online", "distorted_copies"),  # build.py
@@ -161,7 +162,7 @@ def test_the_files_of_conf_are_all_looked_at():
 
 def test_the_top_of_the_configuration_holds_what_is_read_and_the_groups():
     top = yaml.safe_load((CONF / "config.yaml").read_text())
-    assert top.keys() == {"defaults", "seed", "resume", "hydra"}
+    assert top.keys() == {"defaults", "seed", "resume", "selection", "hydra"}
     groups = [next(iter(entry)) for entry in top["defaults"] if isinstance(entry, dict)]
     in_order = [g for g in groups if not g.startswith("override")]
     assert set(in_order) == {path.name for path in CONF.iterdir() if path.is_dir()}

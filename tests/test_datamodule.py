@@ -25,11 +25,12 @@ def module(
     rank: int = 0,
     world: int = 1,
     copies: int = 0,
+    candidate: bool = False,
 ) -> DataModule:
     """As build.py makes it, with just as much of a trainer as the loaders ask for."""
     data = DataModule(
         dataset,
-        part=PART,
+        part={**PART, "candidate": candidate},
         held_out=held_out,
         crop=crop,
         protocol=protocol or OneView(16),
@@ -94,6 +95,39 @@ def test_the_minival_is_watched_beside_the_reported_set_and_never_trains() -> No
     assert len(set(trained)) > 30
     assert not set(trained) & set(minival.index.tolist())
     assert len(module(small()).val_dataloader()) == 1
+
+
+@pytest.mark.parametrize("kind", ["memory", "torch"])
+def test_a_candidate_has_the_minival_for_its_reported_set_and_no_other(kind: str) -> None:
+    plain, data = (
+        module(small(), kind, held_out=15),
+        module(small(), kind, held_out=15, candidate=True),
+    )
+    assert data.minival_ids.tolist() == plain.minival_ids.tolist()
+    assert plain.watched_splits == ("reported", "minival")
+    assert data.watched_splits == ("minival",)
+    (watched,) = data.val_dataloader()
+    expected = joined(plain.val_dataloader()[1])
+    for batch in (joined(watched), joined(data.reported_loader(data.protocol))):
+        assert torch.equal(batch.images, expected.images)
+        assert torch.equal(batch.labels, expected.labels)
+    assert data.dataset.reported_name == "minival"
+    assert len(data.dataset.reported) == 15
+    assert_same(list(data.train_dataloader()), list(plain.train_dataloader()))
+
+
+def test_a_candidate_on_photographs_keeps_their_files(class_folders: Path) -> None:
+    photographs = folders.load(str(class_folders))
+    data = module(photographs, "auto", PHOTOGRAPH, OneCrop(32, 40), 2, candidate=True)
+    names = [data.dataset.reported.name(k) for k in range(2)]
+    assert names == [photographs.train.name(k) for k in data.minival_ids]
+    assert [Path(name).parent.name for name in names] == ["ant", "bee"]
+    assert joined(data.val_dataloader()[0]).labels.tolist() == [0, 1]
+
+
+def test_a_candidate_without_a_minival_is_a_problem() -> None:
+    with pytest.raises(Problem, match=r"data\.minival holds out none: give it a number"):
+        module(small(), candidate=True)
 
 
 def test_copies_are_made_of_the_part_that_trains() -> None:

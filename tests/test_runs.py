@@ -72,6 +72,18 @@ def test_what_a_run_is_makes_its_identity(config, values):
     assert identity(changed(config, **values)) != identity(config)
 
 
+def test_a_candidate_is_another_run_and_an_older_run_is_none(config):
+    assert config["data"]["candidate"] is False
+    candidate = {**config, "data": {**config["data"], "candidate": True}}
+    older = {**config, "data": {k: v for k, v in config["data"].items() if k != "candidate"}}
+    assert identity(candidate) != identity(config) == identity(older)
+
+
+def test_what_the_paper_chose_among_is_no_part_of_a_runs_identity(config):
+    recipe = {**config["recipe"], "candidates": {"schedule.rate": [0.1]}}
+    assert identity({**config, "recipe": recipe}) == identity(config)
+
+
 def test_under_data_folder_the_path_is_the_data():
     one, other = (compose(["model=resnet18", "data=folder", f"data.root=/{n}"]) for n in "ab")
     assert identity(one) != identity(other)

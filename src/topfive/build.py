@@ -30,7 +30,7 @@ from topfive.runs import CHECKPOINT, Run, identity
 from topfive.world import Guard
 
 # Keys of conf/data that are not arguments of the set's loader.
-PART = ("fraction", "per_class", "subset_seed", "minival", "max_unreadable")
+PART = ("fraction", "per_class", "subset_seed", "minival", "candidate", "max_unreadable")
 
 
 def data_module(config: dict[str, Any]) -> DataModule:
@@ -48,7 +48,7 @@ def data_module(config: dict[str, Any]) -> DataModule:
     module = DataModule(
         dataset,
         part=data,
-        held_out=data["minival"] if listens(recipe) else 0,
+        held_out=data["minival"] if listens(recipe) or data.get("candidate") else 0,
         crop=instantiate(recipe["crop"]),
         protocol=instantiate(config["protocol"]),
         batch=recipe["batch_size"] * (online["block"] if online else 1),

@@ -18,7 +18,7 @@ from topfive.layers import Dropout
 from topfive.loaders.batch import Batch
 from topfive.losses import Auxiliary
 from topfive.parameter_groups import parameter_groups
-from topfive.problems import Problem
+from topfive.problems import Diverged, Problem
 from topfive.rates import Rates
 
 WINDOW = (
@@ -183,7 +183,7 @@ class Classifier(pl.LightningModule):
         self.last_window = count.rates()
         self.spent_seconds += seconds
         if not torch.tensor(self.last_window["loss"]).isfinite():
-            raise Problem(
+            raise Diverged(
                 f"the training loss is {self.last_window['loss']} at step {self.global_step}: training "
                 f"diverged. Lower the rate (recipe.schedule.rate=...) or check the recipe against the model."
             )
@@ -218,7 +218,7 @@ class Classifier(pl.LightningModule):
         views = batch.images.shape[1]
         scores = self(batch.images.flatten(0, 1))
         if not scores.isfinite().all():
-            raise Problem(
+            raise Diverged(
                 "the network's scores are not finite: this checkpoint or run has diverged."
             )
         loss = self.loss(scores, batch.labels.repeat_interleave(views))
@@ -230,12 +230,14 @@ class Classifier(pl.LightningModule):
         self.scores = [tally.total(self._sum) for tally in self.tallies]
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
-        names = ["reported", "minival"]
-        for name, count in zip(names, self.scores, strict=False):
+        names: tuple[str, ...] = self.trainer.datamodule.watched_splits  # type: ignore[attr-defined]
+        for name, count in zip(names, self.scores, strict=True):
             self._write(name, count.rates())
-        self.latest["reported_error"] = self.scores[0].rates()["top1_error"]
+        self.latest[f"{names[0]}_error"] = self.scores[0].rates()["top1_error"]
         if self.schedule.needs_minival and not self.trainer.sanity_checking:
-            self.schedule.hear_minival_error(self.scores[1].rates()["top1_error"], self.global_step)
+            self.schedule.hear_minival_error(
+                self.scores[-1].rates()["top1_error"], self.global_step
+            )
 
     # -- state ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from topfive import published, results
+from topfive import choice, published, results
 from topfive.classifier import Classifier, Count
 from topfive.departures import departures
 from topfive.loaders.datamodule import DataModule
@@ -31,6 +31,7 @@ def record(
     options = {k: v for k, v in config["model"].items() if k != "_target_"}
     finished = datetime.now(UTC)
     seconds = module.spent_seconds
+    selection = choice.of(config)
     made = results.Record(
         identity=identity(config),
         model=config["choices"]["model"],
@@ -40,7 +41,7 @@ def record(
         ablation=config["choices"]["ablation"],
         seed=config["seed"],
         scores=(score(module.scores[0], data.protocol.name, data.dataset.reported_name),),
-        departures=tuple(departures(config)),
+        departures=tuple(departures(config, selection)),
         trained_on={
             "split": "train",
             "n": len(data.train_ids),
@@ -57,6 +58,7 @@ def record(
         finished=finished.isoformat(timespec="seconds"),
         wall_seconds=seconds,
         images_per_second=module.seen / seconds if seconds else None,
+        selection=selection,
         **results.origin(trainer.strategy.root_device.type == "cuda"),
     )
     results.write(made, run.result)
@@ -71,7 +73,7 @@ def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
     start = recipe["initialization"]
     if start is not None and start.get("checkpoint"):
         recipe["initialization"] = {**start, "checkpoint": _run_named(start["checkpoint"])}
-    return {**config, "data": data, "recipe": recipe, "resume": None}
+    return {**config, "data": data, "recipe": recipe, "resume": None, "selection": None}
 
 
 def _run_named(path: str) -> str:
@@ -82,7 +84,10 @@ def _run_named(path: str) -> str:
 
 def _command() -> str:
     """What was typed, again without the folders of this machine."""
-    private = ("hydra.", "data.root=", "resume=", "recipe.initialization.checkpoint=")
+    private = (
+        *("hydra.run.", "hydra.sweep.", "data.root=", "resume=", "selection="),
+        "recipe.initialization.checkpoint=",
+    )
     typed = [argument for argument in sys.argv[1:] if not argument.startswith(private)]
     return shlex.join(["python", Path(sys.argv[0]).name, *typed])
 

@@ -8,12 +8,14 @@ from topfive.published import data_sets, recipes
 from topfive.runs import flatten, subject
 
 
-def departures(config: Mapping[str, Any]) -> list[str]:
+def departures(config: Mapping[str, Any], selection: Mapping[str, Any] | None = None) -> list[str]:
     """One line per value of recipe, data and trainer that is not what `model=NAME` alone composes.
 
     The recipe's own list comes first. Options of the network are not listed: published numbers are
     matched on them. Where another recipe or data set was chosen, that one line stands for all its
-    values.
+    values. Where the paper took the best of several values (the recipe's `candidates`), one that a
+    sweep chose among just those is no departure (`selection`, as `choice.of` reads it); one that
+    was taken by hand is.
     """
     ours, theirs = config["choices"], compose([f"model={config['choices']['model']}"])
     listed = list(config["recipe"]["departures"])
@@ -32,9 +34,33 @@ def departures(config: Mapping[str, Any]) -> list[str]:
         decides = (
             key.partition(".")[0] in ("recipe", "data", "trainer") and key != "recipe.departures"
         )
-        if decides and here.get(key) != plain.get(key):
-            listed.append(f"{key}={_text(here.get(key))} (paper: {_text(plain.get(key))})")
+        if (
+            decides
+            and here.get(key) != plain.get(key)
+            and not _chosen_as_paper(key, config, selection)
+        ):
+            listed.append(f"{key}={_text(here.get(key))} (paper: {_paper(key, config, plain)})")
     return listed
+
+
+def _chosen_as_paper(
+    key: str, config: Mapping[str, Any], selection: Mapping[str, Any] | None
+) -> bool:
+    """Whether a sweep chose the value of `key` among all that the paper tried, and no other."""
+    if not selection or selection["key"] != key:
+        return False
+    tried = [candidate["value"] for candidate in selection["candidates"]]
+    return sorted(tried, key=str) == sorted(_candidates(key, config), key=str)
+
+
+def _candidates(key: str, config: Mapping[str, Any]) -> list[Any]:
+    found: list[Any] = config["recipe"].get("candidates", {}).get(key.removeprefix("recipe."), [])
+    return found
+
+
+def _paper(key: str, config: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
+    tried = _candidates(key, config)
+    return f"the best of {', '.join(map(_text, tried))}" if tried else _text(plain.get(key))
 
 
 def _text(value: object) -> str:

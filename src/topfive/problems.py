@@ -7,3 +7,7 @@ class Problem(Exception):
     Raised wherever the cause lies with the input (a path, a key, a file, a machine) rather than
     with the code; `train.py` and the command lines print it as one line, without a stack trace.
     """
+
+
+class Diverged(Problem):
+    """The numbers are no longer finite: for a candidate of a sweep an outcome, for any other run the end."""

@@ -39,7 +39,6 @@ class Record:
     """One finished run. An empty `departures` means: as the paper says.
 
     `train` holds fractions of the last logging window; what is not finite is written as null.
-    `path` is where the record was read from; it is not written.
     """
 
     identity: str
@@ -66,6 +65,7 @@ class Record:
     wall_seconds: float
     images_per_second: float | None = None
     threads: int | None = None
+    selection: Mapping[str, Json] = field(default_factory=dict)
     path: Path | None = field(default=None, compare=False)
 
 
@@ -87,9 +87,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "versions": (dict,), "started": (str,), "finished": (str,), "wall_seconds": _NUMBER,
 }  # fmt: skip
 _OPTIONAL: dict[str, tuple[type, ...]] = {
-    "images_per_second": (*_NUMBER, type(None)),
-    "threads": (int, type(None)),
-}
+    "images_per_second": (*_NUMBER, type(None)), "threads": (int, type(None)), "selection": (dict, type(None)),
+}  # fmt: skip
 _SCORE_KINDS: dict[str, tuple[type, ...]] = {
     "protocol": (str,), "split": (str,), "n": (int,), "top1_errors": (int,),
     "top5_errors": (int, type(None)), "unreadable": (int,),
@@ -253,7 +252,8 @@ def _record(content: Any, path: Path) -> Record:
     optional = {key: content.get(key) for key in _OPTIONAL}
     _check(optional, _OPTIONAL, path)
     scores = tuple(_score(score, path) for score in content["scores"])
-    fields = {key: content[key] for key in _KINDS} | optional
+    given = {key: value for key, value in optional.items() if value is not None}
+    fields = {key: content[key] for key in _KINDS} | given
     departures = tuple(str(departure) for departure in content["departures"])
     return Record(**fields | {"scores": scores, "departures": departures, "path": path})
 

@@ -29,7 +29,11 @@ TRAINER = {"max_steps", "max_epochs", "precision"}
 def subject(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved configuration that makes the run what it is."""
     kept = {name: config.get(name) for name in SUBJECTS}
-    kept["data"] = {k: v for k, v in config["data"].items() if k not in ACCESS}
+    # Older runs were made without the key `candidate`.
+    skipped = ACCESS if config["data"].get("candidate") else ACCESS | {"candidate"}
+    kept["data"] = {k: v for k, v in config["data"].items() if k not in skipped}
+    # Among what the paper chose is not what this run does.
+    kept["recipe"] = {k: v for k, v in config["recipe"].items() if k != "candidates"}
     decides = TRAINER | ({"check_every"} if listens(config["recipe"]) else set())
     kept["trainer"] = {k: v for k, v in config["trainer"].items() if k in decides}
     choices = config["choices"]

@@ -39,6 +39,10 @@ class Pixels:
         whole = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
         return Image.fromarray(np.ascontiguousarray(whole))
 
+    def take(self, indices: np.ndarray) -> "Pixels":
+        """A part of the images."""
+        return Pixels(self.pixels[indices], self.labels[indices])
+
     def with_channels(self, channels: int) -> "Pixels":
         """The same images in gray (1) or color (3): color to luma as Pillow does (ITU-R 601-2)."""
         have = self.pixels.shape[1]
@@ -87,6 +91,11 @@ class Photographs:
         ) as error:  # Pillow's decoders raise whatever the bytes make them stumble over
             reason = "is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
             raise Unreadable(f"{path}: {reason}") from error
+
+    def take(self, indices: np.ndarray) -> "Photographs":
+        """A part of the images."""
+        files = [self.files[index] for index in indices]
+        return Photographs(self.root, files, self.labels[indices], self.channels)
 
     def with_channels(self, channels: int) -> "Photographs":
         """The same photographs, decoded to gray (1) or color (3)."""

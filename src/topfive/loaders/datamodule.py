@@ -1,7 +1,7 @@
 """Which loader serves which split: the LightningDataModule that train.py and evaluate build."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 from topfive import streams
+from topfive.choice import MINIVAL
 from topfive.crops import Crop, Shift
 from topfive.datasets import Dataset, Images, Pixels
 from topfive.datasets.subset import draw, hold_out
@@ -40,6 +41,8 @@ class DataModule(pl.LightningDataModule):
     """Builds loaders when Lightning asks, because only then rank and world size are known.
 
     train_ids: the part that trains; minival_ids: the part held out from it (may be empty).
+    A candidate (part["candidate"]) has the minival for its reported set, and no other; a Problem
+    where nothing is held out for it.
     """
 
     def __init__(
@@ -66,6 +69,16 @@ class DataModule(pl.LightningDataModule):
             self.train_ids, self.minival_ids = hold_out(
                 dataset.train, self.train_ids, part_seed, held_out
             )
+        self.candidate = bool(part.get("candidate"))  # older runs were made without the key
+        if self.candidate:
+            if not held_out:
+                raise Problem(
+                    "data.candidate=true tests on images that are held out from train, and data.minival "
+                    "holds out none: give it a number of images."
+                )
+            # Whatever asks for the reported set from here on cannot get it.
+            minival = dataset.train.take(self.minival_ids)
+            self.dataset = replace(dataset, reported=minival, reported_name=MINIVAL)
         copies = [self.train_ids + k * len(dataset.train) for k in range(1 + distorted_copies)]
         self.order = TrainingOrder(np.concatenate(copies), batch, seed, reshuffle)
         self.first = 0  # step at which training starts; a resumed run sets it
@@ -123,9 +136,16 @@ class DataModule(pl.LightningDataModule):
     def val_dataloader(self) -> list[Iterable[Batch]]:
         protocol = watched(self.protocol)
         loaders = [self.reported_loader(protocol)]
-        if len(self.minival_ids):
+        if len(self.watched_splits) > 1:
             loaders.append(self._evaluation(self.dataset.train, self.minival_ids, protocol))
         return loaders
+
+    @property
+    def watched_splits(self) -> tuple[str, ...]:
+        """What each of the loaders that follow the training reads."""
+        if self.candidate:
+            return (MINIVAL,)
+        return ("reported", MINIVAL) if len(self.minival_ids) else ("reported",)
 
     def reported_loader(self, protocol: Protocol) -> Iterable[Batch]:
         """The set that errors are reported on, under `protocol`."""

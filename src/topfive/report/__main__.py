@@ -23,8 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         help="folders of runs, or single records (default: outputs/ and results/ if they exist)",
     )
+    parser.add_argument(
+        "--candidates",
+        action="store_true",
+        help="also the candidates of sweeps, which were tested on the minival: no published number is "
+        "of such images",
+    )
+    asked = parser.parse_args(argv)
     try:
-        _print(parser.parse_args(argv).roots or _usual())
+        _print(asked.roots or _usual(), asked.candidates)
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -41,9 +48,10 @@ def _usual() -> list[Path]:
     return roots
 
 
-def _print(roots: Sequence[Path]) -> None:
+def _print(roots: Sequence[Path], candidates: bool) -> None:
     from rich.console import Console
 
+    from topfive.choice import is_candidate
     from topfive.published import load
     from topfive.report.table import render
     from topfive.results import find
@@ -55,7 +63,13 @@ def _print(roots: Sequence[Path]) -> None:
             f"No finished run below {', '.join(map(str, roots))}: a run writes its result.json "
             f"when it ends. Train one, for example: python train.py model=lenet5{named}"
         )
-    render(records, load(), Console(), skipped)
+    shown = [record for record in records if candidates or not is_candidate(record)]
+    hidden = f"{len(records) - len(shown)} candidates of sweeps, tested on the minival only"
+    if not shown:
+        raise Problem(f"There is no result yet, but {hidden}: --candidates shows them.")
+    render(shown, load(), Console(), skipped)
+    if len(shown) < len(records):
+        print(f"\nNot shown: {hidden} (--candidates).")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 class MultirunTable(Callback):
     """Prints the runs below `hydra.sweep.dir` that finished since the multirun started.
 
-    A run that it resumed is among them; one that was finished before, and skipped, is not.
+    A run that it resumed is among them; one that was finished before, and skipped, is not. Nor are the
+    candidates of a sweep that chooses.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class MultirunTable(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         from rich.console import Console
 
+        from topfive.choice import is_candidate
         from topfive.published import load
         from topfive.report.table import render
         from topfive.results import find
@@ -35,7 +37,11 @@ class MultirunTable(Callback):
             return
         # Hydra imports this file for --help and every single run: nothing heavy at its top.
         since = self.started.replace(microsecond=0)  # a record may keep whole seconds only
-        records = [one for one in find([folder])[0] if _moment(one.finished) >= since]
+        records = [
+            one
+            for one in find([folder])[0]
+            if not is_candidate(one) and _moment(one.finished) >= since
+        ]
         if records:
             render(records, load(), Console())
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from topfive.intervals import Interval, over_seeds, wilson
 from topfive.published import Published, matching, networks
+from topfive.report.selection import said, sentence
 from topfive.results import FILE_NAME, Json, Record, Score, Skipped
 
 
@@ -18,6 +19,7 @@ class Row:
     """One quantity of one network under one protocol on one split, over all seeds that were run.
 
     `ours` and `interval` are fractions. The first of `published` is the one to be compared with.
+    `selection` says what was chosen on the minival before, and of what.
     """
 
     network: str
@@ -34,6 +36,7 @@ class Row:
     unreadable: int
     departures: tuple[str, ...]
     runs: tuple[Path, ...]
+    selection: str = ""
 
     @property
     def comparable(self) -> bool:
@@ -60,6 +63,7 @@ class Group(NamedTuple):
     data: str
     ablation: str
     departures: tuple[str, ...]
+    selection: str
     protocol: str
     split: str
     n: int
@@ -97,6 +101,7 @@ def _group(record: Record, score: Score) -> Group:
         record.data,
         record.ablation or "",
         tuple(record.departures),
+        _selected(record),
         score.protocol,
         score.split,
         score.n,
@@ -142,9 +147,15 @@ def _quantities(
             unreadable=sum(score.unreadable for _, score in runs),
             departures=tuple(record.departures),
             runs=tuple(_directory(record) for record, _ in runs if record.path),
+            selection=sentence(record.selection) if record.selection else "",
         )
         for quantity, errors in counts.items()
     ]
+
+
+def _selected(record: Record) -> str:
+    chosen = record.selection
+    return said(str(chosen["key"]), chosen["chosen"]) if chosen else ""
 
 
 def _is_best(one: Published) -> bool:
@@ -157,7 +168,7 @@ def _directory(record: Record) -> Path:
 
 
 def _identity(record: Record) -> tuple[str, str]:
-    rest = [record.options, record.recipe, record.ablation]
+    rest = [record.options, record.recipe, record.ablation, _selected(record)]
     return record.model, json.dumps(rest, sort_keys=True, default=str)
 
 
@@ -185,6 +196,8 @@ def _labels(records: Iterable[Record]) -> dict[tuple[str, str], tuple[str, ...]]
                 label.append(f"recipe={record.recipe}")
             if record.ablation:
                 label.append(f"ablation={record.ablation}")
+            if record.selection:
+                label.append(_selected(record))
             labels[identity] = tuple(label)
     return labels
 

@@ -46,6 +46,10 @@ def render(
     for title, lines in (
         ("", [LEGEND]),
         ("Departures", [f"{mark} {'; '.join(one)}" for one, mark in marks.items()]),
+        (
+            "Chosen on the minival",
+            list(dict.fromkeys(_chosen(row) for row in found if row.selection)),
+        ),
         ("Published in", _sources(found)),
         ("Runs", [line for line, some in zip(runs, comparisons, strict=True) if some[0].runs]),
         (
@@ -70,6 +74,10 @@ def _comparison(row: Row) -> tuple[object, ...]:
 
 def _name(row: Row) -> str:
     return f"{' '.join(row.label)}, {row.data}, {row.protocol}, {row.split}"
+
+
+def _chosen(row: Row) -> str:
+    return f"{_name(row)}: {row.selection}"
 
 
 def _wide(comparisons: Sequence[Sequence[Row]], marks: dict[tuple[str, ...], str]) -> Table:
