@@ -89,7 +89,8 @@ def assert_is_read(config):
     for name in ("crop", "loss", "optimizer", "schedule"):
         assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
     for name, callback in recipe.get("callbacks", {}).items():
-        assert_takes(f"callbacks.{name}", callback)
+        if callback is not None:
+            assert_takes(f"callbacks.{name}", callback)
     for k, transform in enumerate(recipe["transforms"]):
         assert_takes(f"transforms[{k}]", transform)
     if recipe["initialization"] is not None:
