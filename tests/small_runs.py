@@ -25,8 +25,20 @@ SMALL = [
     "logger=csv",
 ]  # fmt: skip
 
+# Entries of recipe.callbacks, of a length in iterations and of a number of images.
+AVERAGE = (
+    "average:{_target_:topfive.callbacks.weight_averaging.ExponentialAverage,over:{iterations:%s}}"
+)
+STATISTICS = (
+    "statistics:{_target_:topfive.callbacks.precise_statistics.PreciseStatistics,images:%s}"
+)
 # Lightning does not know that our loaders start at any step.
 RESUMED = "ignore:.*your dataloader is not resumable"
+
+
+def callbacks(*entries: str) -> str:
+    """The override that gives a recipe these callbacks, in this order."""
+    return "+recipe.callbacks={" + ",".join(entries) + "}"
 
 
 class Killed(BaseException):

@@ -2,7 +2,18 @@ import json
 
 import pytest
 import torch
-from small_runs import RESUMED, SMALL, equal, fit, killed_and_resumed, saved, train
+from small_runs import (
+    AVERAGE,
+    RESUMED,
+    SMALL,
+    STATISTICS,
+    callbacks,
+    equal,
+    fit,
+    killed_and_resumed,
+    saved,
+    train,
+)
 from torch import nn
 
 from topfive import build
@@ -10,17 +21,7 @@ from topfive.config import compose
 from topfive.loaders.datamodule import DataModule
 from topfive.problems import Problem
 
-STATISTICS = (
-    "statistics:{_target_:topfive.callbacks.precise_statistics.PreciseStatistics,images:%s}"
-)
-AVERAGE = (
-    "average:{_target_:topfive.callbacks.weight_averaging.ExponentialAverage,over:{iterations:5}}"
-)
 WIDE = "trainer.precision=64-true"
-
-
-def callbacks(*entries):
-    return "+recipe.callbacks={" + ",".join(entries) + "}"
 
 
 def algorithm_2(module, data, first, steps, bn_batch):
@@ -52,7 +53,7 @@ def algorithm_2(module, data, first, steps, bn_batch):
     }
 
 
-@pytest.mark.parametrize("other", [[], [AVERAGE]], ids=["alone", "of the averaged weights"])
+@pytest.mark.parametrize("other", [[], [AVERAGE % 5]], ids=["alone", "of the averaged weights"])
 def test_statistics_are_means_over_the_groups_of_the_views_that_would_have_come_next(
     tmp_path, other
 ):
@@ -118,7 +119,7 @@ def test_gathering_gradients_in_rounds_leaves_the_statistics_as_they_are(tmp_pat
 
 @pytest.mark.filterwarnings(RESUMED)
 def test_a_killed_run_ends_with_the_same_statistics_bit_for_bit(tmp_path):
-    options = [callbacks(AVERAGE, STATISTICS % 32)]
+    options = [callbacks(AVERAGE % 5, STATISTICS % 32)]
     (tmp_path / "whole").mkdir()
     fit(tmp_path / "whole", *options)
     resumed, _ = killed_and_resumed(tmp_path, 9, *options)
@@ -154,7 +155,7 @@ def test_the_record_and_a_later_test_are_under_the_exact_statistics(tmp_path, mo
 
 def test_an_average_that_would_replace_the_statistics_is_refused(tmp_path):
     with pytest.raises(Problem, match=r"ExponentialAverage stands after .* put it before"):
-        fit(tmp_path, callbacks(STATISTICS % 16, AVERAGE))
+        fit(tmp_path, callbacks(STATISTICS % 16, AVERAGE % 5))
 
 
 def test_a_network_without_batch_normalization_is_refused(tmp_path):
