@@ -158,9 +158,29 @@ def test_an_average_that_would_replace_the_statistics_is_refused(tmp_path):
         fit(tmp_path, callbacks(STATISTICS % 16, AVERAGE % 5))
 
 
-def test_a_network_without_batch_normalization_is_refused(tmp_path):
-    with pytest.raises(Problem, match=r"this network has none: .* PreciseStatistics null"):
-        fit(tmp_path, callbacks(STATISTICS % 16), prepare=lambda m: setattr(m, "net", nn.Flatten()))
+def test_a_network_without_batch_normalization_is_left_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(DataModule, "training", refuse_a_second_call(DataModule.training))
+
+    def strip(module):
+        for parent in list(module.net.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.BatchNorm2d):
+                    setattr(parent, name, nn.Identity())
+
+    options = ["recipe.duration={iterations:1}", "recipe.schedule.rate=1e-6"]
+    module, _ = fit(tmp_path, callbacks(STATISTICS % 16), *options, prepare=strip)
+    assert equal(saved(tmp_path), module.state_dict())
+
+
+def refuse_a_second_call(function):
+    calls = []
+
+    def once(*arguments):
+        calls.append(arguments)
+        assert len(calls) == 1
+        return function(*arguments)
+
+    return once
 
 
 def test_no_image_is_refused(tmp_path):

@@ -24,8 +24,8 @@ class PreciseStatistics(pl.Callback):
 
     They are the views that training would have gone on with, augmented alike, in whole batches and at
     most an epoch of them; a batch here is what normalized together in training (recipe.bn_batch). The
-    number is that of a sample: `recipe.shorten` does not touch it. Raises Problem where the network has
-    no batch normalization, or where weights are averaged only after this.
+    number is that of a sample: `recipe.shorten` does not touch it. A network without batch normalization
+    is left as it is. Raises Problem where weights are averaged only after this.
     """
 
     def __init__(self, images: int):
@@ -34,11 +34,6 @@ class PreciseStatistics(pl.Callback):
         self.images = images
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if not any(True for _ in running_statistics(pl_module)):
-            raise Problem(
-                "recipe.callbacks measures the statistics of batch normalization, and this network has none: "
-                "leave the entry of PreciseStatistics null, or choose another model."
-            )
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         later = callbacks[callbacks.index(self) :]
         if any(isinstance(callback, ExponentialAverage) for callback in later):
@@ -53,11 +48,13 @@ class PreciseStatistics(pl.Callback):
         assert isinstance(data, DataModule)
         assert isinstance(pl_module, Classifier)
         buffers = list(running_statistics(pl_module))
+        if not buffers:
+            return
         sums = [torch.zeros_like(buffer, dtype=torch.float64) for buffer in buffers]
         steps = -(-min(self.images, len(data.order.ids)) // data.batch)
         first = trainer.global_step
         count = 0
-        with _statistics_of_one_batch(pl_module.net), trainer.precision_plugin.forward_context():
+        with _statistics_of_one_batch(pl_module), trainer.precision_plugin.forward_context():
             for count, loaded in enumerate(data.training(first, first + steps), start=1):
                 batch = trainer.strategy.batch_to_device(loaded)
                 pl_module.on_train_batch_start(batch, count - 1)
@@ -70,11 +67,11 @@ class PreciseStatistics(pl.Callback):
 
 
 @contextmanager
-def _statistics_of_one_batch(net: nn.Module) -> Iterator[None]:
+def _statistics_of_one_batch(module: nn.Module) -> Iterator[None]:
     """In training mode; what the running statistics hold is of the last batch alone, by momentum 1."""
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
-    before, training = [norm.momentum for norm in norms], net.training
-    net.train()
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.BatchNorm2d)]
+    before, training = [norm.momentum for norm in norms], module.training
+    module.train()
     for norm in norms:
         norm.momentum = 1.0
     try:
@@ -82,4 +79,4 @@ def _statistics_of_one_batch(net: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum
-        net.train(training)
+        module.train(training)
