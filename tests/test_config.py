@@ -93,7 +93,8 @@ def assert_is_read(config):
         if isinstance(rate, dict):
             assert_takes(f"rates.{key}", rate, SUPPLIED["schedule"])
     for name, callback in recipe.get("callbacks", {}).items():
-        assert_takes(f"callbacks.{name}", callback)
+        if callback is not None:
+            assert_takes(f"callbacks.{name}", callback)
     for k, transform in enumerate(recipe["transforms"]):
         assert_takes(f"transforms[{k}]", transform)
     if recipe["initialization"] is not None:

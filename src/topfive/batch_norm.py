@@ -136,7 +136,8 @@ def group_statistics(
                 setattr(parent, name, GroupedBatchNorm2d.adopt(child, bn_batch, devices))
 
 
-def _running(net: nn.Module) -> Iterator[Tensor]:
+def running_statistics(net: nn.Module) -> Iterator[Tensor]:
+    """The running means and variances of every BatchNorm2d, which are tensors in place."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             yield from (b for b in (module.running_mean, module.running_var) if b is not None)
@@ -149,6 +150,6 @@ def average_running_statistics(net: nn.Module) -> None:
     Moving averages are linear, so the mean over the devices is exact.
     """
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        for buffer in _running(net):
+        for buffer in running_statistics(net):
             dist.all_reduce(buffer)
             buffer /= dist.get_world_size()

@@ -150,6 +150,8 @@ def classifier(
         checkpoint_activations(net)
     if trainer_options["compile"]:
         net.compile()
+    # Lightning does so only after it has read a checkpoint, which a narrower module would have rounded.
+    trainer.precision_plugin.convert_module(module)
     return module
 
 
@@ -225,10 +227,11 @@ def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
         run.directory / CHECKPOINT, options["checkpoint_minutes"], options["checkpoint_every"]
     )
     rounds = options["accumulate_grad_batches"]
-    # Ahead of the checkpoint, so that it keeps what they did.
+    # Ahead of the checkpoint, so that it keeps what they did; null takes back an inherited one.
     recipes = [
         instantiate(callback, _convert_="all")
-        for callback in config["recipe"].get("callbacks", {}).values()
+        for callback in (config["recipe"].get("callbacks") or {}).values()
+        if callback is not None
     ]
     return pl.Trainer(
         **_hardware(options),

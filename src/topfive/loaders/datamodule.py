@@ -124,8 +124,12 @@ class DataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> Iterable[Batch]:
         assert self.steps is not None
+        return self.training(self.first, self.steps)
+
+    def training(self, first: int, end: int) -> Iterable[Batch]:
+        """This device's batches of the steps from `first` to before `end`."""
         images, share = self.dataset.train, self.share
-        settings = (self.seed, self.order, share, self.steps, self.first)
+        settings = (self.seed, self.order, share, end, first)
         if self.in_memory(images, self.crop):
             assert isinstance(images, Pixels)
             assert isinstance(self.crop, Shift)
