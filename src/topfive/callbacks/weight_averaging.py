@@ -9,7 +9,7 @@ from torch.optim.swa_utils import PARAM_LIST, AveragedModel
 
 from topfive.batch_norm import average_running_statistics
 from topfive.classifier import Classifier
-from topfive.schedules import Length, unit
+from topfive.clock import Length, unit
 
 
 class ExponentialAverage(WeightAveraging):
