@@ -51,6 +51,15 @@ def _all_sides(argument: str, arguments: list[str], several: bool) -> str:
     if len(found) > 1 and not several:
         command = " ".join(["python train.py -m", *arguments])
         raise Problem(f"{argument} has {len(found)} sides; run them all: {command}")
+    for name in {side.partition("/")[0] for side in found if len(found) > 1}:
+        overruled = sorted(
+            ablations.load(name).varied & {one.partition("=")[0] for one in arguments}
+        )
+        if overruled:
+            raise Problem(
+                f"the sides of ablation={name} differ in {overruled[0]}, which {overruled[0]}= on the command line "
+                f"overrules in all of them: leave it out."
+            )
     return f"{argument.partition('=')[0]}={','.join(found)}"
 
 
@@ -59,7 +68,7 @@ def _chosen_by_jobs(arguments: list[str]) -> set[str]:
     chosen = dict(argument.partition("=")[::2] for argument in arguments if "=" in argument)
     fixed = {key for key, value in chosen.items() if not _is_sweep(f"{key}={value}")}
     by_model = "model" in fixed or ("experiment" in fixed and "model" not in chosen)
-    if by_model and not {"ablation", "sweep"} & chosen.keys():
+    if by_model and "ablation" not in chosen:
         return {group for group in GROUPS if group in chosen.keys() - fixed}
     return set(GROUPS) - fixed
 
