@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from topfive.problems import Problem
 
@@ -162,7 +162,7 @@ def _assigned(override: str, place: str = "") -> tuple[str, Any]:
     """Key and value of one override of a side."""
     try:
         parsed = OverridesParser.create().parse_override(str(override))
-    except OverrideParseException as error:
+    except HydraException as error:
         raise Problem(f"{place}: {override!r} is no override: {error}") from error
     if parsed.is_sweep_override() or parsed.is_delete():
         raise Problem(f"{place}: {override!r}: a side takes KEY=VALUE, no several values and no ~.")

@@ -9,7 +9,7 @@ import re
 import sys
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from topfive import ablations
 from topfive.problems import Problem
@@ -91,5 +91,5 @@ def _left_to_jobs(argument: str, late: set[str]) -> str:
 def _is_sweep(argument: str) -> bool:
     try:
         return OverridesParser.create().parse_override(argument).is_sweep_override()
-    except OverrideParseException:
+    except HydraException:
         return True  # Hydra says what is wrong with it

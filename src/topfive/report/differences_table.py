@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -11,6 +11,7 @@ from topfive.report.differences import Difference, differences
 from topfive.results import Record
 
 NONE = "—"
+COLUMNS = ("error", "published", "ours", "95% interval", "over", "seeds")
 LEGEND = (
     "The error of one side minus that of the other, in points. Intervals are 95%: Student's t over "
     "the differences of seeds that both sides ran (pairs), Welch's over the seeds of each where "
@@ -36,12 +37,15 @@ def _print(some: Sequence[Difference], console: Console) -> None:
     where = ", ".join(name for name in setting if name)
     heading = f"{one.ablation}: {one.side} against {one.against}, {where}"
     console.print(Text(heading, style="bold", overflow="fold"))
-    table = Table(box=None, padding=(0, 0, 0, 2))
-    table.add_column("error", no_wrap=True)
-    for name in ("published", "ours", "95% interval", "over", "seeds"):
-        table.add_column(name, no_wrap=True, justify="right")
-    for row in some:
-        table.add_row(*_cells(row))
+    cells = [_cells(row) for row in some]
+    widths = [max(map(len, column)) for column in zip(map(Text, COLUMNS), *cells, strict=True)]
+    # Its own width, not the terminal's: one that is too small wraps, but no digit is cut.
+    table = Table(box=None, padding=(0, 0, 0, 2), width=sum(widths) + 2 * len(widths))
+    for name, width in zip(COLUMNS, widths, strict=True):
+        justify: JustifyMethod = "left" if name == COLUMNS[0] else "right"
+        table.add_column(name, no_wrap=True, justify=justify, width=width)
+    for row in cells:
+        table.add_row(*row)
     console.print(table, crop=False)
     for line in _remarks(one):
         console.print(Text(f"  {line}", style="dim", overflow="fold"))
