@@ -199,6 +199,16 @@ def test_what_the_ablation_itself_departs_in_is_no_departure_of_it():
     assert top1.published == "> +1"
 
 
+def test_a_choice_of_recipe_makes_none_of_the_departures_from_it():
+    def side(name, *departures):
+        return run("with", 100, ablation=f"nin_augmentation/{name}", departures=departures)
+
+    shorter = "recipe.shorten=40 (paper: 1)"
+    assert differences([side("without"), side("with", shorter)]) == []
+    (top1,) = differences([side("without", shorter), side("with", shorter)])
+    assert top1.departures == (shorter,)
+
+
 def shown(*records, width=80):
     console = Console(file=io.StringIO(), width=width)
     render(records, [], console)

@@ -117,7 +117,8 @@ def _stated(record: Record) -> list[str]:
 
 def _not_made(record: Record, ablation: Ablation) -> list[str]:
     """The departures of a run that are not in what the sides differ in."""
-    made = tuple(f"{key}{end}" for key in ablation.varied for end in ("=", "."))
+    made = tuple(f"{key}=" for key in ablation.varied)
+    made += tuple(f"{key}." for key in ablation.varied if "." in key)  # no key of a chosen recipe
     return [one for one in record.departures if not one.startswith(made)]
 
 
