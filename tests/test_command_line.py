@@ -114,6 +114,19 @@ def test_the_jobs_of_a_multirun_get_what_was_typed():
         assert config["recipe"]["callbacks"] == {"a": {"b": [1, 2]}}
 
 
+def train(*arguments, cwd):
+    command = [sys.executable, str(CONF.parent / "train.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200)
+
+
+def test_help_lists_the_ablations_and_no_sides_and_cfg_shows_a_side(tmp_path):
+    listed = train("--help", cwd=tmp_path).stdout
+    assert "\nablation: alexnet_activation, alexnet_color, " in listed
+    assert "ablation/" not in listed
+    shown = train("--cfg", "job", "ablation=alexnet_lrn/without", cwd=tmp_path).stdout
+    assert "\n  lrn: false\n" in shown
+
+
 def test_a_multirun_of_several_networks_takes_keys_of_the_recipe_as_typed(tmp_path):
     arguments = [
         "-m",
@@ -123,8 +136,7 @@ def test_a_multirun_of_several_networks_takes_keys_of_the_recipe_as_typed(tmp_pa
         "recipe.shorten=40",
     ]
     keys = ["recipe.bn_batch=null", "trainer.max_steps=1", "trainer.progress=false"]
-    command = [sys.executable, str(CONF.parent / "train.py"), *arguments, *keys]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    ended = train(*arguments, *keys, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     configs = [
         yaml.safe_load(file.read_text()) for file in tmp_path.glob("outputs/*/*/*/config.yaml")
