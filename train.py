@@ -11,7 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from topfive.ablations import expand
+from topfive.command_line import expand
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")

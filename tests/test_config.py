@@ -5,13 +5,13 @@ import inspect
 import subprocess
 import sys
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from compositions import composed, every_side
 from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
@@ -62,11 +62,6 @@ SUPPLIED = {
 }
 
 
-@cache
-def composed(*overrides):
-    return compose(overrides)
-
-
 def assert_takes(where, target, supplied=frozenset()):
     """The keys of a `_target_` are arguments of it, and with what is supplied, all that it needs."""
     keys = target.keys() - {"_target_"}
@@ -115,9 +110,7 @@ def commands():
         # The groups side by side: as many commands as the largest has files.
         yield ("model=resnet20", *(f"{g}={names[k % len(names)]}" for g, names in groups.items()))
     yield from ((f"model={model}",) for model in MODELS)
-    for file in sorted((CONF / "ablation").glob("*/*.yaml")):
-        side = f"ablation={file.parent.name}/{file.stem}"
-        yield (side,) if "override /model" in file.read_text() else ("model=resnet20", side)
+    yield from every_side()
     yield from (("model=resnet20", f"sweep={name}") for name in options("sweep"))
     yield from ((f"experiment={name}",) for name in options("experiment"))
 

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from topfive.architecture import architecture
 from topfive.build import network
 from topfive.checkpoints import DurableCheckpointIO
 from topfive.config import compose
@@ -355,3 +356,26 @@ def test_a_checkpoint_that_holds_code_is_not_run(run):
     torch.save({"state_dict": Bomb()}, run / "last.ckpt")
     with pytest.raises(Problem, match=r"not one of ours \(UnpicklingError\)"):
         from_net_a(deeper(), 0.01, str(run), ["conv1_1"])
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "resnet20"])
+def test_zero_gamma_begins_every_residual_block_as_its_shortcut(model):
+    """Goyal et al., arXiv:1706.02677: the last scale of each block is 0, all others stay 1."""
+    net = architecture(compose([f"model={model}"]))
+    he_normal(net, zero_gamma=True)
+    last = "bn3" if model == "resnet50" else "bn2"
+    scales = {
+        name: set(module.weight.tolist())
+        for name, module in net.named_modules()
+        if isinstance(module, nn.BatchNorm2d)
+    }
+    blocks = {"resnet18": 2 + 2 + 2 + 2, "resnet50": 3 + 4 + 6 + 3, "resnet20": 3 * 3}[model]
+    assert sum(scale == {0.0} for scale in scales.values()) == blocks
+    assert all((scale == {0.0}) == name.endswith(f".{last}") for name, scale in scales.items())
+
+
+@pytest.mark.parametrize("model", ["plain20", "preact_resnet110"])
+def test_zero_gamma_is_refused_where_no_block_ends_in_a_normalization(model):
+    net = architecture(compose([f"model={model}"]))
+    with pytest.raises(Problem, match=r"zero_gamma=true takes residual blocks .* leave it out"):
+        he_normal(net, zero_gamma=True)

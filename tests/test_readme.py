@@ -11,7 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep
 
-from topfive.ablations import expand
+from topfive.command_line import expand
 from topfive.config import compose
 
 ROOT = Path(__file__).parents[1]

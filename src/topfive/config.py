@@ -9,6 +9,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from topfive.ablations import register
 from topfive.problems import Problem
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -35,6 +36,7 @@ def settle(cfg: DictConfig, choices: Mapping[str, str | None]) -> dict[str, Any]
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:
     """What `train.py` would read under `overrides`, from anywhere."""
+    register(overrides)
     if GlobalHydra.instance().is_initialized():
         cfg = hydra_compose("config", list(overrides), return_hydra_config=True)
     else:

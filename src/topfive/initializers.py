@@ -22,8 +22,15 @@ FROM_A = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 NONE: Mapping[str, float] = {}
 
 
-def he_normal(net: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_in") -> None:
-    """N(0, 2 / fan), biases 0, BN scale 1 and shift 0 (He et al., arXiv:1502.01852, section 2.2)."""
+def he_normal(
+    net: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_in", zero_gamma: bool = False
+) -> None:
+    """N(0, 2 / fan), biases 0, BN scale 1 and shift 0 (He et al., arXiv:1502.01852, section 2.2).
+
+    zero_gamma: the last scale ahead of each addition to a shortcut is 0, so that a residual block begins
+    as its shortcut (Goyal et al., arXiv:1706.02677; not in He et al. 2015). Raises Problem where the
+    network has no such block.
+    """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             # For a linear layer the two fans are its inputs and outputs.
@@ -33,6 +40,20 @@ def he_normal(net: nn.Module, fan: Literal["fan_in", "fan_out"] = "fan_in") -> N
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
+    if zero_gamma:
+        _begin_as_shortcuts(net)
+
+
+def _begin_as_shortcuts(net: nn.Module) -> None:
+    blocks = [module for module in net.modules() if getattr(module, "shortcut", None) is not None]
+    if not blocks:
+        raise Problem(
+            "recipe.initialization.zero_gamma=true takes residual blocks that end in batch normalization "
+            "(model=resnet50), of which this network has none: leave it out."
+        )
+    for block in blocks:
+        *_, last = (layer for layer in block.children() if isinstance(layer, nn.BatchNorm2d))
+        nn.init.zeros_(last.weight)
 
 
 def gaussian(

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from topfive.published import Published
+from topfive.report import differences_table
 from topfive.report.rows import Row, rows
 from topfive.results import Record, Skipped
 
@@ -66,6 +67,7 @@ def render(
             console.print(Text(f"\n{title}" if title else "", style="bold"))
         for line in lines:
             console.print(Text(line, overflow="fold"))
+    differences_table.render(records, console)
 
 
 def _comparison(row: Row) -> tuple[object, ...]:
