@@ -142,11 +142,11 @@ class Classifier(pl.LightningModule):
         rate = self.schedule(self.global_step)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
-        self.pipeline.set_step(self.global_step)
         for dropout in self.dropouts:
             # As a tensor: a compiled network would be compiled anew for every other integer.
             step = batch.index.new_full((), self.global_step)
             dropout.address = (self.seed, step, batch.index)
+        self.pipeline.set_step(self.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         if self.recipe["online"] is not None:
