@@ -23,11 +23,11 @@ from topfive import build
 from topfive.batch_norm import group_statistics
 from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.classifier import Classifier, Tally
+from topfive.clock import Clock
 from topfive.config import compose
 from topfive.inspect.network import CLASSES
 from topfive.loaders.batch import Batch
 from topfive.quiet import quiet_lightning
-from topfive.schedules import Clock
 from topfive.whitening import Whitening
 
 

@@ -90,6 +90,14 @@ def test_a_lower_rate_leaves_the_velocity_at_its_old_scale_where_torch_rescales_
     assert moved[0] > 20 * moved[1]
 
 
+def test_at_rate_0_the_weights_coast_nine_times_their_last_step_and_torchs_stand():
+    caffe, torchs_trace = both([0.1] * 3 + [0.0] * 400)
+    last = [(trace[2][0] - trace[1][0]) for trace in (caffe, torchs_trace)]
+    # 0.9 + 0.9^2 + ... = 9
+    torch.testing.assert_close(caffe[-1][0], caffe[2][0] + 9 * last[0], rtol=1e-9, atol=1e-9)
+    assert torch.equal(torchs_trace[-1][0], torchs_trace[2][0])
+
+
 @pytest.mark.parametrize("cut", [4, 5, 6, 14, 16])
 def test_a_checkpoint_at_a_change_of_the_rate_changes_nothing(cut):
     parameters = [nn.Parameter(w) for w in start()]

@@ -19,12 +19,12 @@ from omegaconf import OmegaConf
 from topfive import build
 from topfive.architecture import architecture
 from topfive.batch_transforms import Pipeline
+from topfive.clock import Clock, unit
 from topfive.config import CONF, GROUPS, compose, options, settle
 from topfive.loaders.batch import still
 from topfive.loaders.datamodule import LoaderSettings
 from topfive.parameter_groups import parameter_groups
 from topfive.problems import Problem
-from topfive.schedules import Clock, unit
 
 TRAIN = str(CONF.parent / "train.py")
 MODELS = options("model")
@@ -41,7 +41,7 @@ RECIPE = {
 }
 # What a recipe that has nothing to say of it leaves out.
 OPTIONAL = {
-    *("rates", "decays"),  # parameter_groups.py
+    *("rates", "decays"),  # rates.py, parameter_groups.py
     *("callbacks", "augment", "mixup", "sizes", "crop_shared_by", "candidates"),
 }
 MEAN = {"follows_crop", "shorter"}  # build.py
@@ -88,6 +88,9 @@ def assert_is_read(config):
     assert recipe["online"] is None or recipe["online"].keys() == {"block", "samples", "each"}
     for name in ("crop", "loss", "optimizer", "schedule"):
         assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
+    for key, rate in recipe.get("rates", {}).items():
+        if isinstance(rate, dict):
+            assert_takes(f"rates.{key}", rate, SUPPLIED["schedule"])
     for name, callback in recipe.get("callbacks", {}).items():
         assert_takes(f"callbacks.{name}", callback)
     for k, transform in enumerate(recipe["transforms"]):
@@ -184,8 +187,9 @@ def test_a_model_builds_with_its_papers_recipe_data_and_protocol(model):
     updates = recipe["online"]["block"] if recipe["online"] else 1
     clock = Clock(images, recipe["batch_size"], updates)
     schedule = instantiate({**recipe["schedule"], "_partial_": True, "_convert_": "all"})(clock)
-    assert 0 < schedule(clock.steps(recipe["duration"]) - 1) <= schedule(0)
-    groups = parameter_groups(net, recipe["weight_decay"], recipe["decayed"])
+    assert schedule(clock.steps(recipe["duration"]) - 1) > 0  # test_recipe_rates.py has the rest
+    keys = ("weight_decay", "decayed", "rates", "decays")
+    groups = parameter_groups(net, *map(recipe.get, keys))
     optimizer = instantiate({**recipe["optimizer"], "_partial_": True})(groups, lr=schedule(0))
     assert sum(len(g["params"]) for g in optimizer.param_groups) == len(list(net.parameters()))
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from topfive import build
 from topfive.batch_transforms import PCAColor, Pipeline, Until
+from topfive.clock import Clock
 from topfive.config import compose
 from topfive.loaders.batch import Batch, still
 from topfive.problems import Problem
 from topfive.runs import Run
-from topfive.schedules import Clock
 
 ALEXNET = Clock(images=1_281_167, batch=128)
 CODE = compose(["model=alexnet", "recipe=alexnet_code"])["recipe"]

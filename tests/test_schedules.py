@@ -1,7 +1,22 @@
-import pytest
+import math
 
+import pytest
+import torch
+from timm.scheduler import CosineLRScheduler
+
+from topfive.clock import Clock
 from topfive.problems import Problem
-from topfive.schedules import Clock, Decay, Divide, Plateau, SlowStart, Table, WarmUp
+from topfive.schedules import (
+    Constant,
+    Cosine,
+    Decay,
+    Divide,
+    Plateau,
+    Poly,
+    SlowStart,
+    Table,
+    WarmUp,
+)
 
 CIFAR = Clock(images=50_000, batch=128)
 IMAGENET = Clock(images=1_281_167, batch=256)
@@ -26,52 +41,11 @@ def test_a_rate_is_divided_by_what_the_recipe_says():
     assert Divide(CIFAR, 0.5, {"iterations": [10]}, by=5)(10) == 0.1
 
 
-def test_lengths_in_epochs_and_iterations_are_steps_of_the_run():
-    assert CIFAR.steps({"iterations": 64_000}) == 64_000
-    assert CIFAR.steps({"epochs": 1}) == 391  # 50,000 / 128 = 390.6
-    assert CIFAR.steps({"epochs": 90}) == 35_156  # 35,156.25
-    assert IMAGENET.steps({"iterations": 600_000}) == 600_000
-
-
-def test_64k_iterations_are_163_84_epochs_of_cifar():
-    assert CIFAR.epochs(64_000) == 163.84
-
-
-def test_a_step_can_be_a_block_of_updates():
-    mnist = Clock(images=60_000, batch=1, updates=100)
-    assert mnist.steps({"epochs": 20}) == 12_000
-    assert mnist.steps({"iterations": 60_000}) == 600
-    assert mnist.epochs(600) == 1
-
-
-def test_shorten_divides_the_whole_and_every_milestone():
+def test_shorten_divides_every_milestone():
     clock = Clock(50_000, 128, shorten=40)
-    assert clock.steps({"iterations": 64_000}) == 1_600
     rate = Divide(clock, 0.1, AT_32K_AND_48K)
     assert [rate(799), rate(800)] == [0.1, pytest.approx(0.01)]
     assert [rate(1_199), rate(1_200)] == pytest.approx([0.01, 0.001])
-
-
-def test_no_length_is_shorter_than_a_step():
-    assert Clock(50_000, 128, shorten=1e9).steps({"epochs": 90}) == 1
-
-
-def test_a_unit_that_is_nulled_makes_room_for_the_other():
-    assert CIFAR.steps({"iterations": None, "epochs": 90}) == 35_156
-
-
-@pytest.mark.parametrize(
-    "length", [{"iterations": 10, "epochs": 2}, {"steps": 10}, {}, {"epochs": None}]
-)
-def test_a_length_of_no_or_two_units_is_refused(length):
-    with pytest.raises(Problem, match=r"one of \{iterations: ...\} and \{epochs: ...\}"):
-        CIFAR.steps(length)
-
-
-@pytest.mark.parametrize("shorten", [0, -2, float("nan")])
-def test_shorten_must_be_positive(shorten):
-    with pytest.raises(Problem, match=r"recipe.shorten=.*above 0"):
-        Clock(50_000, 128, shorten=shorten)
 
 
 def test_a_table_holds_each_rate_until_its_milestone():
@@ -120,6 +94,89 @@ def test_a_decay_shrinks_with_the_schedule():
 def test_a_decay_needs_a_length():
     with pytest.raises(Problem, match="expected one of"):
         Decay(CIFAR, 0.1, 0.96, {"steps": 8})
+
+
+def test_efficientnets_code_climbs_for_5_epochs_while_the_decay_is_counted():
+    # arXiv:1905.11946, section 5.2: 0.256, 0.97 every 2.4 epochs; 5 epochs of warm-up: models/official/efficientnet
+    rate = Decay(Clock(1_024_000, 4096), 0.256, 0.97, {"epochs": 2.4}, warmup={"epochs": 5})
+    # An epoch is 250 steps: the climb has 1250 of them, the decay falls every 600.
+    assert rate(0) == 0
+    assert rate(1) == pytest.approx(0.0002048, rel=1e-12)  # 0.256 / 1250
+    assert rate(600) == pytest.approx(0.12288, rel=1e-12)  # 0.256 x 600 / 1250, not yet times 0.97
+    assert rate(1_249) == pytest.approx(0.2557952, rel=1e-12)
+    assert rate(1_250) == rate(1_799) == pytest.approx(0.2408704, rel=1e-12)  # 0.256 x 0.97^2
+    assert rate(1_800) == pytest.approx(0.233644288, rel=1e-12)  # 0.256 x 0.97^3
+
+
+def test_a_warm_up_shrinks_with_the_schedule_and_starts_from_0_all_the_same():
+    clock = Clock(images=100, batch=10, shorten=5)  # two steps an epoch
+    rate = Decay(clock, 1.0, 0.5, {"epochs": 3}, warmup={"epochs": 2})
+    assert [rate(step) for step in range(7)] == [0, 0.25, 0.5, 0.75, 1, 1, 0.5]
+    shortest = Decay(Clock(100, 10, shorten=1e9), 1.0, 0.5, {"epochs": 1e9}, warmup={"epochs": 2})
+    assert [shortest(0), shortest(1)] == [0, 1]
+
+
+def test_a_constant_rate_is_constant():
+    rate = Constant(CIFAR, 0.02)
+    assert rate(0) == rate(64_000) == 0.02
+
+
+def test_the_root_of_what_is_left_as_in_bvlcs_quick_solver():
+    # models/bvlc_googlenet/quick_solver.prototxt: 0.01 (1 - step / 2.4 million)^0.5
+    rate = Poly(Clock(1_281_167, 32), 0.01, 0.5, {"iterations": 2_400_000})
+    assert rate(0) == 0.01
+    assert rate(1) == pytest.approx(0.01 * (1 - 0.5 / 2_400_000), rel=1e-12)
+    assert rate(864_000) == pytest.approx(0.008, rel=1e-12)  # 0.64 is left
+    assert rate(1_800_000) == pytest.approx(0.005, rel=1e-12)  # 0.25 is left
+    assert rate(2_399_999) == pytest.approx(6.454972e-6, rel=1e-6)  # 0.01 / sqrt(2.4e6)
+    assert rate(2_400_000) == rate(2_400_001) == 0
+
+
+def test_a_polynomial_shrinks_with_the_schedule():
+    rate = Poly(Clock(100, 10, shorten=10), 1.0, 2, {"epochs": 4})  # 4 steps
+    assert [rate(step) for step in range(6)] == [1, 0.5625, 0.25, 0.0625, 0, 0]
+
+
+def test_a_cosine_is_halfway_down_in_the_middle():
+    rate = Cosine(Clock(100, 10), 0.8, {"epochs": 60})  # 600 steps
+    assert rate(0) == 0.8
+    assert rate(200) == pytest.approx(0.6, rel=1e-12)  # cos 60 degrees = 1/2
+    assert rate(300) == pytest.approx(0.4, rel=1e-12)
+    assert rate(400) == pytest.approx(0.2, rel=1e-12)
+    assert 0 < rate(599) < 1e-5
+    assert rate(600) == rate(601) == 0
+
+
+def test_a_cosine_ends_at_its_low_rate():
+    rate = Cosine(Clock(100, 10), 0.9, {"epochs": 60}, low=0.1)
+    assert rate(200) == pytest.approx(0.7, rel=1e-12)  # 0.1 + 0.8 x 3/4
+    assert rate(600) == rate(9_999) == 0.1
+
+
+def test_a_cosines_warm_up_lies_within_it_as_timm_has_it():
+    # timm.scheduler.CosineLRScheduler with warmup_prefix=False, its default
+    rate = Cosine(Clock(100, 10), 0.8, {"epochs": 60}, warmup={"epochs": 10})
+    assert [rate(0), rate(25)] == [0, pytest.approx(0.2)]
+    assert rate(99) == pytest.approx(0.792)
+    # At 100 of 600 steps, 30 degrees of the cosine are over.
+    assert rate(100) == pytest.approx(0.4 * (1 + math.sqrt(3) / 2), rel=1e-12)
+    assert rate(300) == pytest.approx(0.4)
+    assert rate(600) == 0
+
+
+def test_a_cosine_is_timms_at_every_step():
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.4)
+    theirs = CosineLRScheduler(optimizer, 60, lr_min=0.02, warmup_t=10, t_in_epochs=False)
+    ours = Cosine(Clock(100, 10), 0.4, {"iterations": 60}, warmup={"iterations": 10}, low=0.02)
+    for step in range(61):
+        theirs.step_update(step)
+        assert ours(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+
+
+def test_a_cosine_shrinks_with_the_schedule():
+    rate = Cosine(Clock(100, 10, shorten=10), 1.0, {"epochs": 6}, warmup={"epochs": 1})  # 6 steps
+    assert [rate(step) for step in (0, 2, 3, 6)] == [0, *map(pytest.approx, (0.75, 0.5, 0))]
 
 
 def test_warm_up_waits_until_the_training_error_is_below_80_percent():
@@ -179,6 +236,17 @@ def test_patience_shrinks_with_the_schedule_but_stays_a_step():
     assert rates_after(plateau(10, Clock(100, 10, shorten=99)), [0.5] * 2)[-1] == 0.001
 
 
+def test_five_looks_of_rounded_epochs_are_five_epochs():
+    # 1,271,167 / 256 = 4,965.5 steps: five looks, 4,965 apart, fall 2.5 steps short of five epochs.
+    clock = Clock(1_271_167, 256)
+    rate = Plateau(clock, 0.01, times=3, patience={"epochs": 5})
+    found = []
+    for look in range(1, 8):
+        rate.hear_minival_error(0.5, 4_965 * look)
+        found.append(rate(4_965 * look))
+    assert found == [0.01] * 5 + [0.001] * 2
+
+
 def test_a_resumed_plateau_goes_on_where_it_was():
     errors = [0.9, 0.8, 0.85, 0.8, 0.82, 0.7, 0.75, 0.71, 0.72]
     whole = rates_after(plateau(), errors)
@@ -190,8 +258,9 @@ def test_a_resumed_plateau_goes_on_where_it_was():
 
 
 def test_only_the_plateau_needs_a_minival():
-    laws = (Table, Divide, WarmUp, Plateau)
-    assert [law.needs_minival for law in laws] == [False, False, False, True]
+    laws = (Constant, Table, Divide, Decay, Poly, Cosine, SlowStart, WarmUp)
+    assert not any(law.needs_minival for law in laws)
+    assert Plateau.needs_minival
 
 
 def test_laws_that_do_not_listen_are_deaf():

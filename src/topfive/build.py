@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -16,6 +16,7 @@ from topfive.architecture import architecture
 from topfive.batch_transforms import MeanImage, Pipeline, Until
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
 from topfive.classifier import Classifier
+from topfive.clock import Clock
 from topfive.crops import Crop, Warp
 from topfive.curve import Curve
 from topfive.datasets import Dataset
@@ -24,8 +25,8 @@ from topfive.loggers import loggers
 from topfive.mean_image import mean_image
 from topfive.problems import Problem
 from topfive.progress import Progress
+from topfive.rates import listens
 from topfive.runs import CHECKPOINT, Run, identity
-from topfive.schedules import Clock, Schedule
 from topfive.world import Guard
 
 # Keys of conf/data that are not arguments of the set's loader.
@@ -47,7 +48,7 @@ def data_module(config: dict[str, Any]) -> DataModule:
     module = DataModule(
         dataset,
         part=data,
-        held_out=data["minival"] if _listens(recipe) else 0,
+        held_out=data["minival"] if listens(recipe) else 0,
         crop=instantiate(recipe["crop"]),
         protocol=instantiate(config["protocol"]),
         batch=recipe["batch_size"] * (online["block"] if online else 1),
@@ -73,12 +74,6 @@ def clock(config: dict[str, Any], data: DataModule) -> Clock:
     if isinstance(shorten, dict):
         shorten = max(1.0, whole.steps(recipe["duration"]) / whole.steps(shorten))
     return replace(whole, shorten=shorten)
-
-
-def _listens(recipe: dict[str, Any]) -> bool:
-    """Whether the schedule decides by an error, so that a minival must be held out."""
-    schedule: type[Schedule] = get_class(recipe["schedule"]["_target_"])
-    return schedule.needs_minival
 
 
 def _steps(config: dict[str, Any], clock: Clock) -> int:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from topfive.batch_norm import average_running_statistics, group_statistics
 from topfive.batch_transforms import Pipeline
+from topfive.clock import Clock
 from topfive.layers import Dropout
 from topfive.loaders.batch import Batch
 from topfive.losses import Auxiliary
 from topfive.parameter_groups import parameter_groups
 from topfive.problems import Problem
-from topfive.schedules import Clock, Schedule
+from topfive.rates import Rates
 
 WINDOW = (
     50  # steps over which training loss and error are averaged, logged and heard by the schedule
@@ -90,7 +91,7 @@ class Classifier(pl.LightningModule):
         self.recipe, self.clock, self.num_classes, self.seed = recipe, clock, num_classes, seed
         self.max_unreadable, self.per_device = max_unreadable, per_device
         self.loss = instantiate(recipe["loss"])
-        self.schedule: Schedule = _partial(recipe["schedule"])(clock)
+        self.schedule = Rates(recipe, clock)
         self.dropouts = [m for m in net.modules() if isinstance(m, Dropout)]
         self.automatic_optimization = recipe["online"] is None
         self.latest: dict[str, float] = {}  # what the progress bar shows
@@ -120,9 +121,17 @@ class Classifier(pl.LightningModule):
         )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        groups = parameter_groups(self.net, self.recipe["weight_decay"], self.recipe["decayed"])
-        rate = self.schedule(0)
-        optimizer: torch.optim.Optimizer = _partial(self.recipe["optimizer"])(groups, lr=rate)
+        recipe = self.recipe
+        groups = parameter_groups(
+            self.net,
+            recipe["weight_decay"],
+            recipe["decayed"],
+            recipe.get("rates"),
+            recipe.get("decays"),
+        )
+        self.group_rates = [group.pop("rate") for group in groups]
+        make = instantiate({**recipe["optimizer"], "_partial_": True, "_convert_": "all"})
+        optimizer: torch.optim.Optimizer = make(groups, lr=self.schedule(0))
         return optimizer
 
     # -- training ---------------------------------------------------------------------------------
@@ -139,9 +148,10 @@ class Classifier(pl.LightningModule):
             self.online = OnlinePasses(self, **self.recipe["online"])
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        rate = self.schedule(self.global_step)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+        self.rate = self.schedule(self.global_step)
+        groups = self.trainer.optimizers[0].param_groups
+        for group, rate in zip(groups, self.group_rates, strict=True):
+            group["lr"] = self.schedule.of(rate, self.global_step)
         for dropout in self.dropouts:
             # As a tensor: a compiled network would be compiled anew for every other integer.
             step = batch.index.new_full((), self.global_step)
@@ -179,12 +189,11 @@ class Classifier(pl.LightningModule):
                 f"diverged. Lower the rate (recipe.schedule.rate=...) or check the recipe against the model."
             )
         self._refuse_unreadable(count)
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.schedule.hear_training_error(self.last_window["top1_error"])
         speed = (count.n - self.carried) / seconds
         self.latest.update(error=self.last_window["top1_error"], images_per_second=speed)
         self._write(
-            "train", {**self.last_window, "learning_rate": rate, "images_per_second": speed}
+            "train", {**self.last_window, "learning_rate": self.rate, "images_per_second": speed}
         )
         self.window, self.carried = Tally(self.device, self.num_classes), 0
         self.window_start = (time.perf_counter(), self.global_step)
@@ -253,8 +262,3 @@ class Classifier(pl.LightningModule):
         metrics["epoch"] = self.clock.epochs(self.global_step)
         for logger in self.loggers:
             logger.log_metrics(metrics, self.global_step)
-
-
-def _partial(target: dict[str, Any]) -> Any:
-    """What a recipe names, still to be called: Hydra would turn our own arguments into its containers."""
-    return instantiate({**target, "_partial_": True, "_convert_": "all"})

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.utils import get_class
 
+from topfive.clock import UNITS
 from topfive.problems import Problem
-from topfive.schedules import UNITS, Schedule
+from topfive.rates import listens
 
 CHECKPOINT = "last.ckpt"
 CONFIG = "config.yaml"
@@ -30,8 +30,7 @@ def subject(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved configuration that makes the run what it is."""
     kept = {name: config.get(name) for name in SUBJECTS}
     kept["data"] = {k: v for k, v in config["data"].items() if k not in ACCESS}
-    schedule: type[Schedule] = get_class(config["recipe"]["schedule"]["_target_"])
-    decides = TRAINER | ({"check_every"} if schedule.needs_minival else set())
+    decides = TRAINER | ({"check_every"} if listens(config["recipe"]) else set())
     kept["trainer"] = {k: v for k, v in config["trainer"].items() if k in decides}
     choices = config["choices"]
     # Only under data=folder is the path the data.

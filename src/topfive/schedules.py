@@ -1,75 +1,14 @@
 """The laws of the learning rate: each maps the step to a rate, and may listen to an error.
 
-A recipe writes lengths as the paper does, {iterations: 64000} or {epochs: 90}; a `Clock` turns them
-into steps of this run, `recipe.shorten` included, so that every milestone scales with the whole.
+Their lengths are laid on the run's clock (topfive.clock), so that all of them follow recipe.shorten.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+import math
+from collections.abc import Sequence
+from typing import Protocol
 
+from topfive.clock import Clock, Length, Lengths, unit
 from topfive.problems import Problem
-
-UNITS = ("iterations", "epochs")
-
-Length = Mapping[str, float]
-Lengths = Mapping[str, Sequence[float]]
-Count = TypeVar("Count", float, Sequence[float])
-
-
-def unit(length: Mapping[str, Count]) -> tuple[str, Count]:
-    """ "iterations" or "epochs", and how many; a unit whose count is null is as good as absent.
-
-    Raises Problem where not exactly one unit is left.
-    """
-    given = [(name, count) for name, count in length.items() if count is not None]
-    if len(given) != 1 or given[0][0] not in UNITS:
-        raise Problem(
-            f"found the length {dict(length)}, expected one of {{iterations: ...}} and {{epochs: ...}}. "
-            f"To change the unit: '+recipe.duration={{epochs:90,iterations:null}}'."
-        )
-    return given[0]
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Converts a paper's lengths to steps of this run.
-
-    images: samples an epoch; batch: images an update; updates: updates a step (more than one only
-    where a step is a block of single-sample updates); shorten: how many times shorter the whole is
-    run. Raises Problem where `shorten` is no positive number.
-    """
-
-    images: int
-    batch: int
-    updates: int = 1
-    shorten: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.shorten > 0:
-            raise Problem(f"recipe.shorten={self.shorten}: expected a number of times above 0.")
-
-    def steps(self, length: Length) -> int:
-        """Steps of {iterations: k} or {epochs: k}; at least one."""
-        return max(1, round(self._exactly(length)))
-
-    def passed(self, length: Length, step: int) -> int:
-        """How many such lengths, laid end to end, are over at `step`; each ends at a whole step."""
-        return int((step + 0.5) / self._exactly(length))
-
-    def _exactly(self, length: Length) -> float:
-        name, count = unit(length)
-        iterations = count if name == "iterations" else count * self.images / self.batch
-        return iterations / self.updates / self.shorten
-
-    def milestones(self, lengths: Lengths) -> list[int]:
-        """The same for a list of milestones."""
-        name, counts = unit(lengths)
-        return [self.steps({name: count}) for count in counts]
-
-    def epochs(self, step: int) -> float:
-        """Epochs that lie before `step`."""
-        return step * self.updates * self.batch / self.images
 
 
 class Schedule(Protocol):
@@ -116,6 +55,16 @@ class LawOfTheStep:
         pass
 
 
+class Constant(LawOfTheStep):
+    """`rate` to the end: what authors' code does not lower, as cuda-convnet's epsB."""
+
+    def __init__(self, clock: Clock, rate: float):
+        self.rate = rate
+
+    def __call__(self, step: int) -> float:
+        return self.rate
+
+
 class Table(LawOfTheStep):
     """Rate `rates[i]` until milestone `until[i]`, the last one to the end.
 
@@ -143,14 +92,63 @@ class Divide(Table):
 
 
 class Decay(LawOfTheStep):
-    """`rate`, times `factor` after every length `every` (Szegedy et al. 2014: 0.96 every 8 epochs)."""
+    """`rate`, times `factor` after every length `every` (Szegedy et al. 2014: 0.96 every 8 epochs).
 
-    def __init__(self, clock: Clock, rate: float, factor: float, every: Length):
+    Over the length `warmup` it climbs from 0 to `rate` in a straight line instead, while the decay is
+    counted from the first step all the same: EfficientNet's code, which goes on at 0.97^2 of the rate
+    after 5 epochs.
+    """
+
+    def __init__(
+        self, clock: Clock, rate: float, factor: float, every: Length, warmup: Length | None = None
+    ):
         self.clock, self.rate, self.factor, self.every = clock, rate, factor, every
+        self.warmup = 0 if warmup is None else clock.steps(warmup)
         unit(every)
 
     def __call__(self, step: int) -> float:
+        if step < self.warmup:
+            return self.rate * step / self.warmup
         return self.rate * self.factor ** self.clock.passed(self.every, step)
+
+
+class Poly(LawOfTheStep):
+    """`rate` times (1 - step / `over`)^`power`, 0 from there on (Caffe's "poly").
+
+    BVLC's GoogLeNet, quick_solver.prototxt: power 0.5 over 2.4 million iterations.
+    """
+
+    def __init__(self, clock: Clock, rate: float, power: float, over: Length):
+        self.rate, self.power, self.over = rate, power, clock.steps(over)
+
+    def __call__(self, step: int) -> float:
+        return self.rate * math.pow(max(0.0, 1 - step / self.over), self.power)
+
+
+class Cosine(LawOfTheStep):
+    """Half a cosine from `rate` at the first step to `low` at `over`, and `low` from there on.
+
+    Over the length `warmup` it climbs from 0 to `rate` in a straight line instead; that length is a
+    part of `over`, and the cosine begins at the first step all the same (timm's scheduler as it comes,
+    warmup_prefix=False; Loshchilov & Hutter, arXiv:1608.03983, without restarts).
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        rate: float,
+        over: Length,
+        warmup: Length | None = None,
+        low: float = 0.0,
+    ):
+        self.rate, self.low, self.over = rate, low, clock.steps(over)
+        self.warmup = 0 if warmup is None else clock.steps(warmup)
+
+    def __call__(self, step: int) -> float:
+        if step < self.warmup:
+            return self.rate * step / self.warmup
+        angle = math.pi * min(1.0, step / self.over)
+        return self.low + (self.rate - self.low) * (1 + math.cos(angle)) / 2
 
 
 class SlowStart(Divide):
@@ -214,7 +212,8 @@ class Plateau:
 
     def __init__(self, clock: Clock, rate: float, times: int, patience: Length, by: float = 10.0):
         self.rate, self.times, self.by = rate, times, by
-        self.patience = clock.steps(patience)
+        # Looks come at whole steps, so that five of them may fall short of five epochs by a few.
+        self.patience = 0.99 * clock.steps(patience)
         self.divisions, self.best, self.since = 0, 1.0, 0
 
     def __call__(self, step: int) -> float:
