@@ -111,6 +111,20 @@ FIRST_WEIGHTS = {
         "fc[67].bias": ONE,
         "*.bias": ZERO,
     },
+    "model=alexnet model.order=code recipe=alexnet_code model.fc=512": {  # layers-145.cfg
+        "conv[345].weight": normal(0.03),
+        "*.weight": normal(0.01),
+        "conv[245].bias": ONE,
+        "fc[67].bias": ONE,
+        "*.bias": ZERO,
+    },
+    "model=caffenet model.order=norm_pool recipe=bvlc_alexnet model.fc=512": {  # bvlc_alexnet
+        "fc[67].weight": normal(0.005),
+        "*.weight": normal(0.01),
+        "conv[245].bias": constant(0.1),
+        "fc[67].bias": constant(0.1),
+        "*.bias": ZERO,
+    },
     "model=zfnet model.fc=512": {"*.weight": normal(0.01), "*.bias": ZERO},  # section 3.1
     "model=cuda_convnet": {  # layers-conv-local-11pct.cfg, initW
         "conv1.weight": normal(0.0001),

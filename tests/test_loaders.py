@@ -167,8 +167,8 @@ def test_resized_crops_carry_no_offset(class_folders: Path) -> None:
 )
 def test_a_view_depends_on_seed_epoch_and_sample_alone(crop: Crop, class_folders: Path) -> None:
     images = folders.load(str(class_folders)).train
-    addresses = [(epoch, k) for epoch in range(3) for k in range(7)]
-    views, again, other = (TrainingViews(images, crop, seed) for seed in (7, 7, 8))
+    addresses = [(epoch, k, k) for epoch in range(3) for k in range(7)]
+    views, again, other = (TrainingViews(images, crop, seed, "crop") for seed in (7, 7, 8))
     first = [views[address] for address in addresses]
     second = [again[address] for address in reversed(addresses)][::-1]
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, second, strict=True))

@@ -77,19 +77,23 @@ def test_a_warped_set_has_the_mean_of_its_warped_images(
     assert len(list(cache.iterdir())) == 2
 
 
-@pytest.mark.parametrize(("model", "warped"), [("caffenet", True), ("alexnet", False)])
-def test_the_mean_is_warped_where_the_crops_are(
-    model: str, warped: bool, class_folders: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("model", "kept_as"), [("caffenet", "-warped-40-40-"), ("alexnet", "-40-32-")]
+)
+def test_the_mean_is_warped_and_whole_where_the_crops_are_and_it_follows_them(
+    model: str, kept_as: str, class_folders: Path, tmp_path: Path
 ) -> None:
     ours = shutil.ignore_patterns(".topfive")  # what other tests keep there
     root = shutil.copytree(class_folders, tmp_path / "set", ignore=ours)
     small = ["recipe.crop.size=32", "recipe.mean.shorter=40", "trainer.progress=false"]
     data = ["data=folder", f"data.root={root}", "data.minival=1", "loader.workers=0"]
-    config = compose([f"model={model}", *small, *data])
+    side = ["recipe.crop.side=40"] if model == "caffenet" else []
+    config = compose([f"model={model}", *small, *side, *data])
     build.pipeline(config, build.data_module(config))
     (kept,) = (root / ".topfive").iterdir()
     assert kept.name.endswith(".npy")
-    assert ("-warped-40-32-" in kept.name) == warped
+    assert kept_as in kept.name
+    assert ("warped" in kept.name) == ("warped" in kept_as)
 
 
 def test_pixels_that_a_recipe_enlarges_are_averaged_enlarged(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from topfive.order import Share, TrainingOrder
 
 def stretch(order: TrainingOrder, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Epochs and ids of the first `steps` steps in one row."""
-    epochs, ids = zip(*(order[step] for step in range(steps)), strict=True)
+    epochs, ids, _ = zip(*(order[step] for step in range(steps)), strict=True)
     return np.concatenate(epochs), np.concatenate(ids)
 
 
@@ -28,14 +28,14 @@ def test_a_batch_may_straddle_two_epochs_and_none_is_short() -> None:
 
 
 def test_a_batch_may_be_larger_than_the_set() -> None:
-    epochs, ids = TrainingOrder(np.arange(3), batch=7, seed=0)[0]
+    epochs, ids, _ = TrainingOrder(np.arange(3), batch=7, seed=0)[0]
     assert epochs.tolist() == [0, 0, 0, 1, 1, 1, 2]
     assert sorted(ids[:3]) == sorted(ids[3:6]) == [0, 1, 2]
 
 
 def test_iteration_64000_of_the_cifar_recipe_lies_in_epoch_163() -> None:
     # He et al. 2015, section 4.2: 64,000 x 128 = 8,192,000 = 163.84 x 50,000 images.
-    epochs, ids = TrainingOrder(np.arange(50_000), batch=128, seed=0)[63_999]
+    epochs, ids, _ = TrainingOrder(np.arange(50_000), batch=128, seed=0)[63_999]
     assert epochs.tolist() == [163] * 128
     assert len(set(ids.tolist())) == 128
 
@@ -46,7 +46,7 @@ def test_any_step_can_be_asked_for_directly(n: int, batch: int, reshuffle: bool)
     whole = TrainingOrder(np.arange(n), batch, 5, reshuffle)
     sequence = [whole[step] for step in range(12)]
     for step in (11, 0, 7, 6, 2, 7):
-        epochs, ids = TrainingOrder(np.arange(n), batch, 5, reshuffle)[step]
+        epochs, ids, _ = TrainingOrder(np.arange(n), batch, 5, reshuffle)[step]
         again = whole[step]  # out of turn, from one that has moved on
         assert np.array_equal(epochs, sequence[step][0])
         assert np.array_equal(ids, sequence[step][1])

@@ -75,6 +75,12 @@ RESNET = {0: 0.1, 150_137: 0.01, 300_274: 0.001}  # batch 256: 150,136.8 and 300
 # Krizhevsky et al. 2012, section 5: three times a tenth; here 5 epochs after the minival stands still. The first look,
 # at 9,931 (1,271,167 / 128 = 9,930.99), is the best, so the sixth finds no progress, then the eleventh, the sixteenth.
 STANDSTILL = {0: 0.01, 59_586: 1e-3, 109_241: 1e-4, 158_896: 1e-5}
+# Run 145 of their code: a tenth at epochs 25, 51, 79 of 91, of 10,009.117 steps; conv1 has its own at 67 and 72.
+RUN_145 = {0: 0.01, 250_228: 1e-3, 510_465: 1e-4, 790_720: 1e-5}
+RUN_145_GROUPS = {
+    "*.bias": {0: 0.02},
+    "conv1.weight": {0: 0.01, 250_228: 1e-3, 510_465: 1e-4, 670_611: 1e-5, 720_656: 0},
+}
 # Simonyan & Zisserman 2014, section 3.1: the same at batch 256; a look every 4,965 (4,965.5) steps.
 VGG = Row("vgg11", HELD_OUT, 370_000, {0: 0.01, 29_790: 1e-3, 54_615: 1e-4, 79_440: 1e-5}, looks=4_965)  # fmt: skip
 # Springenberg et al. 2014, section 3: a tenth at epochs 200, 250, 300 of 350; batch 256, 195.3125 steps each.
@@ -86,12 +92,15 @@ CAFFENET = {0: 0.01, 100_000: 1e-3, 200_000: 1e-4, 300_000: 1e-5, 400_000: 1e-6}
 NIN = {0: 0.1, 78_125: 0.01, 89_844: 1e-3}
 NIN_GROUPS = {"*.bias": {0: 0.2}, "cccp6.weight": 0.1, "cccp6.bias": {0: 0.02}}
 NIN_CIFAR = Row("nin_cifar", CIFAR, 101_562, NIN, groups=NIN_GROUPS)
+NIN_MNIST = {0: 0.1, 93_750: 0.01, 107_812: 1e-3}  # the same of 468.75 steps: 107,812.5
 # solver.prototxt of the author's gist d802a5849de39225bcc6; train_val.prototxt: biases twice.
 NIN_IMAGENET = {0: 0.01, 200_000: 1e-3, 400_000: 1e-4}
 # LeCun et al. 1998, section III-B: passes 1-2, 3-5, 6-8, 9-12, 13-20, of 600 blocks.
 LENET = {0: 5e-4, 1_200: 2e-4, 3_000: 1e-4, 4_800: 5e-5, 7_200: 1e-5}
 # Szegedy et al. 2014, section 6: 0.96 every 8 epochs, batch 32; models/bvlc_googlenet: 0.01, biases twice.
 GOOGLENET = staircase(0.01, 0.96, Fraction(8 * IMAGENET, 32), 10_000_000)
+# Its quick_solver.prototxt: 0.01 (1 - k / 2,400,000)^0.5; three quarters and 84 % of the way leave 0.5 and 0.4.
+POLY = {0: 0.01, 1_800_000: 0.005, 2_016_000: 0.004, 2_399_999: 0.01 / 2_400_000**0.5}
 # Ioffe & Szegedy 2015, section 4.2: 30 times 0.0015, six times as fast.
 BN_INCEPTION = staircase(0.045, 0.96, Fraction(8 * IMAGENET, 6 * 32), 6_000_000)
 # Tan & Le 2019, section 5.2: 0.97 every 2.4 epochs; models/official/efficientnet: 350 epochs, 0.016 a batch of 256.
@@ -107,10 +116,13 @@ ERRORS = {350: 0.8, 400: 0.79}
 
 RECIPES = {
     "alexnet": Row("alexnet", HELD_OUT, 893_789, STANDSTILL, looks=9_931),
+    "alexnet_code": Row("alexnet", IMAGENET, 910_830, RUN_145, groups=RUN_145_GROUPS),
     "allcnn": ALLCNN,
     "allcnn_augmented": ALLCNN,
     "allcnn_imagenet": Row("allcnn_imagenet", IMAGENET, 450_000, NIN_IMAGENET),  # the same rates
     "bn_inception": Row("bn_inception", IMAGENET, 6_000_000, BN_INCEPTION),
+    "bvlc_alexnet": Row("caffenet", IMAGENET, 450_000, CAFFENET, groups={"*.bias": 2}),
+    "bvlc_quick": Row("googlenet", IMAGENET, 2_400_000, at=POLY, groups={"*.bias": 2}),
     "caffenet": Row("caffenet", IMAGENET, 450_000, CAFFENET, groups={"*.bias": 2}),
     "cuda_convnet": Row("cuda_convnet", CIFAR, 203_125, EPS_W, groups=EPS_B),
     "efficientnet": Row("efficientnet_b0", IMAGENET, 1_751_596, EFFICIENTNET),
@@ -122,6 +134,7 @@ RECIPES = {
     "nin_cifar": NIN_CIFAR,
     "nin_cifar_augmented": NIN_CIFAR,
     "nin_imagenet": Row("nin_imagenet", IMAGENET, 450_000, NIN_IMAGENET, groups={"*.bias": 2}),
+    "nin_mnist": Row("nin_cifar", MNIST, 121_875, NIN_MNIST, groups=NIN_GROUPS),
     "preact_resnet": Row("preact_resnet200", IMAGENET, 450_410, RESNET),
     "preact_resnet_cifar": Row("preact_resnet110", CIFAR, 64_000, WARM_UP),
     "resnet": Row("resnet50", IMAGENET, 600_000, RESNET),

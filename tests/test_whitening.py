@@ -13,6 +13,7 @@ from topfive.batch_transforms import GlobalContrastNormalization, Pipeline
 from topfive.config import compose
 from topfive.crops import Crop, Shift, ShorterSide
 from topfive.datasets import Images, Pixels, folders
+from topfive.order import TrainingOrder
 from topfive.problems import Problem
 from topfive.whitening import Whitening, fitted
 
@@ -203,6 +204,7 @@ class Data:
     def __init__(self, images: Pixels, crop: Crop):
         self.dataset, self.crop = type("Set", (), {"train": images}), crop
         self.train_ids = np.arange(0, len(images), 2)
+        self.order = TrainingOrder(self.train_ids, 8, seed=0)
 
 
 def by_recipe(name: str, root: Path, *overrides: str) -> Pipeline:

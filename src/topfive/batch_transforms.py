@@ -26,8 +26,9 @@ class PixelMap(nn.Module):
 class MeanImage(nn.Module):
     """Subtracts the training set's mean image, (channels, height, width).
 
-    follows_crop=True subtracts it before cropping, as He et al. 2015 do on CIFAR-10 (section 4.2): the
-    mean moves with the crop and its mirror, and padding is zero, which is the mean. False subtracts the
+    follows_crop=True subtracts it before cropping, as He et al. 2015 do on CIFAR-10 (section 4.2) and
+    Caffe on photographs: the mean, of the whole source or of the crop's whole frame, moves with the crop
+    and its mirror, and padding is zero, which is the mean. False subtracts the
     central window whatever the crop, as AlexNet's code does. Evaluation views carry no offset and take
     the central window. stretch=True, for photographs: a view larger than the mean image, as in a test at
     320 pixels, has it enlarged to its size, where False leaves zeros around it (no paper says).
@@ -106,7 +107,8 @@ class PCAColor(nn.Module):
 
     Krizhevsky et al. 2012, section 4.1, with each multiple N(0, 0.1) times the component's standard
     deviation: the paper prints the eigenvalue, its code takes the root, and with pixels in 0..255 only
-    the root makes sense. deviations: (3,), on the scale 0..255; components: (3, 3), one a row.
+    the root makes sense. deviations: (3,), on the scale 0..255; components: (3, 3), one a row. divisor:
+    the code divides the sum by 1.1, one more than the strength, lest training images outgrow test images.
     """
 
     deviations: Tensor
@@ -118,9 +120,10 @@ class PCAColor(nn.Module):
         components: list[list[float]],
         seed: int,
         strength: float = 0.1,
+        divisor: float = 1.0,
     ):
         super().__init__()
-        self.seed, self.strength = seed, strength
+        self.seed, self.strength, self.divisor = seed, strength, divisor
         self.register_buffer("deviations", torch.tensor(deviations))
         self.register_buffer("components", torch.tensor(components))
 
@@ -131,7 +134,8 @@ class PCAColor(nn.Module):
         multiples = alpha * self.strength * self.deviations
         # A sum of products, because mixed precision would round a matrix product.
         shift = (multiples[:, :, None] * self.components).sum(1)
-        return x + shift[:, :, None, None]
+        x = x + shift[:, :, None, None]
+        return x if self.divisor == 1.0 else x / self.divisor
 
 
 class PlanarDistortion(nn.Module):
@@ -173,6 +177,21 @@ class PlanarDistortion(nn.Module):
         return torch.where(batch.copy[:, None, None, None] > 0, distorted, x)
 
 
+class Until(nn.Module):
+    """`transform` in the steps before `end`; training images of later ones pass as they are.
+
+    For what happens in training alone, as color noise: evaluation views always pass through it.
+    """
+
+    def __init__(self, transform: nn.Module, end: int):
+        super().__init__()
+        self.transform, self.end, self.step = transform, end, 0
+
+    def forward(self, x: Tensor, batch: Batch | None) -> Tensor:
+        over = batch is not None and self.step >= self.end
+        return x if over else self.transform(x, batch)
+
+
 class Pipeline(nn.Module):
     """uint8 to the network's input, through each transform in turn, in the layout of memory it wants."""
 
@@ -183,6 +202,12 @@ class Pipeline(nn.Module):
     ):
         super().__init__()
         self.transforms, self.memory_format = nn.ModuleList(transforms), memory_format
+
+    def set_step(self, step: int) -> None:
+        """Tells the step of training to the transforms that end at one."""
+        for transform in self.transforms:
+            if isinstance(transform, Until):
+                transform.step = step
 
     def forward(self, images: Tensor, batch: Batch | None, dtype: torch.dtype) -> Tensor:
         x = images.to(dtype, memory_format=self.memory_format)

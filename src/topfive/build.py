@@ -13,11 +13,11 @@ from pytorch_lightning.strategies import DDPStrategy
 from topfive import whitening
 from topfive.activation_checkpointing import checkpoint_activations
 from topfive.architecture import architecture
-from topfive.batch_transforms import MeanImage, Pipeline
+from topfive.batch_transforms import MeanImage, Pipeline, Until
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
 from topfive.classifier import Classifier
 from topfive.clock import Clock
-from topfive.crops import Warp
+from topfive.crops import Crop, Warp
 from topfive.curve import Curve
 from topfive.datasets import Dataset
 from topfive.loaders.datamodule import DataModule, LoaderSettings
@@ -56,6 +56,7 @@ def data_module(config: dict[str, Any]) -> DataModule:
         distorted_copies=recipe["distorted_copies"],
         seed=config["seed"],
         settings=LoaderSettings(**config["loader"]),
+        crop_shared_by=recipe.get("crop_shared_by", 1),
     )
     module.steps = _steps(config, clock(config, module))
     return module
@@ -93,17 +94,42 @@ def network(config: dict[str, Any], classes: int) -> torch.nn.Module:
     return net
 
 
+def transform(entry: dict[str, Any], clock: Clock) -> torch.nn.Module:
+    """A recipe's entry under `transforms`; `until` beside its `_target_` is the length after which it ends."""
+    entry = dict(entry)
+    until = entry.pop("until", None)
+    module: torch.nn.Module = instantiate(entry, _convert_="all")
+    return module if until is None else Until(module, clock.steps(until))
+
+
+def _mean_side(mean: dict[str, Any], crop: Crop) -> int:
+    """Side of the mean of resized images: the crop's, or its whole frame's where the mean follows it."""
+    if not (mean["follows_crop"] and crop.resizes):
+        return crop.size
+    if crop.frame is None:
+        raise Problem(
+            "recipe.mean.follows_crop=true, and this crop has no place in a square of one size: choose "
+            "recipe.mean.follows_crop=false, which subtracts the mean's central window, or another crop."
+        )
+    if crop.frame != mean["shorter"]:
+        raise Problem(
+            f"recipe.mean.shorter={mean['shorter']}, and the crop that the mean image follows lies in a square "
+            f"of {crop.frame}: set recipe.mean.shorter={crop.frame}."
+        )
+    return crop.frame
+
+
 def pipeline(config: dict[str, Any], data: DataModule) -> Pipeline:
     """What is done to a uint8 batch on the device before the network sees it."""
-    transforms = [instantiate(t, _convert_="all") for t in config["recipe"]["transforms"]]
     recipe, progress = config["recipe"], config["trainer"]["progress"]
+    transforms = [transform(entry, clock(config, data)) for entry in recipe["transforms"]]
     mean, root = recipe["mean"], config["data"].get("root")
     cache = Path(root) / ".topfive" if root else Path("outputs") / ".topfive"
     if mean is not None:
         image = mean_image(
             data.dataset.train,
             data.train_ids,
-            data.crop.size,
+            _mean_side(mean, data.crop),
             mean["shorter"],
             cache,
             progress,

@@ -156,6 +156,7 @@ class Classifier(pl.LightningModule):
             # As a tensor: a compiled network would be compiled anew for every other integer.
             step = batch.index.new_full((), self.global_step)
             dropout.address = (self.seed, step, batch.index)
+        self.pipeline.set_step(self.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         if self.recipe["online"] is not None:

@@ -50,6 +50,15 @@ class Crop(Protocol):
         """False where a box is made of whole source pixels, so that no resampling is needed."""
         ...
 
+    @property
+    def frame(self) -> int | None:
+        """Side of the one square that every image becomes before it is cropped; None where none does."""
+        ...
+
+    def place(self, height: int, width: int, box: Box) -> tuple[int, int]:
+        """(left, top) of its `box`, in whole pixels of the source or of the frame; (0, 0) without either."""
+        ...
+
     def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
         """The box for an image of `height` x `width` pixels and uniform numbers `u`."""
         ...
@@ -73,6 +82,10 @@ class Shift:
     flip: bool = False
     draws = 3
     resizes = False
+    frame = None
+
+    def place(self, height: int, width: int, box: Box) -> tuple[int, int]:
+        return int(box.left), int(box.top)
 
     def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
         left = (width - self.size) // 2 - self.by + pick(u[0], 2 * self.by + 1)
@@ -128,6 +141,17 @@ class ShorterSide:
                 f"shorter side is drawn between them."
             )
 
+    @property
+    def frame(self) -> int | None:
+        return self.smallest if self.square and self.smallest == self.largest else None
+
+    def place(self, height: int, width: int, box: Box) -> tuple[int, int]:
+        if self.frame is None:
+            return 0, 0
+        high, wide = scaled(height, width, self.frame)
+        left, top = box.left * self.size / box.width, box.top * self.size / box.height
+        return round(left) - (wide - self.frame) // 2, round(top) - (high - self.frame) // 2
+
     def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
         shorter = self.smallest + pick(u[3], self.largest - self.smallest + 1)
         resized = scaled(height, width, shorter)
@@ -164,9 +188,13 @@ class FixedTen:
     shorter: int
     draws = 1
     resizes = True
+    frame = None
 
     def __post_init__(self) -> None:
         refuse_larger(self.size, self.shorter, "recipe.crop.shorter")
+
+    def place(self, height: int, width: int, box: Box) -> tuple[int, int]:
+        return 0, 0
 
     def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
         return one_of_ten(height, width, self.shorter, self.size, True, pick(u[0], 10))
@@ -187,6 +215,13 @@ class Warp:
 
     def __post_init__(self) -> None:
         refuse_larger(self.size, self.side, "recipe.crop.side")
+
+    @property
+    def frame(self) -> int:
+        return self.side
+
+    def place(self, height: int, width: int, box: Box) -> tuple[int, int]:
+        return round(box.left * self.size / box.width), round(box.top * self.size / box.height)
 
     def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
         places = self.side - self.size + 1
@@ -218,6 +253,7 @@ class AreaAspect:
     tries = 10
     draws = 4 + 2 * tries
     resizes = True
+    frame = None
 
     def __post_init__(self) -> None:
         if not 0 < self.min_area <= self.max_area <= 1:
@@ -235,6 +271,9 @@ class AreaAspect:
                 f"recipe.crop.filters={self.filters!r} is no resampling filter: choose random or one of "
                 f"{', '.join(FILTERS)}."
             )
+
+    def place(self, height: int, width: int, box: Box) -> tuple[int, int]:
+        return 0, 0
 
     def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
         filter = FILTERS[pick(u[3], len(FILTERS))] if self.filters == "random" else self.filters

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from topfive import streams
+from topfive.problems import Problem
 
 
 @dataclass
@@ -19,14 +20,28 @@ class TrainingOrder:
 
     ids: the training part, as indices of the whole training set; batch: images a step, over all
     devices. reshuffle=False keeps one random order for all epochs (LeNet-5: LeCun et al. 1998,
-    section III-B).
+    section III-B). crop_shared_by: how many neighbors in the order share one crop and mirror, 1 or more;
+    raises Problem otherwise.
     """
 
     ids: np.ndarray
     batch: int
     seed: int
     reshuffle: bool = True
+    crop_shared_by: int = 1
     _epochs: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.crop_shared_by, int) or self.crop_shared_by < 1:
+            raise Problem(
+                f"recipe.crop_shared_by={self.crop_shared_by}: expected a count of images, 1 or more, that "
+                f"share a crop; 1 gives every image its own."
+            )
+
+    @property
+    def crop_purpose(self) -> str:
+        """What crops are drawn for: positions must not meet the draws of samples of the same number."""
+        return "crop" if self.crop_shared_by == 1 else "shared crop"
 
     def epoch(self, number: int) -> np.ndarray:
         """The ids in the order of epoch `number`."""
@@ -39,14 +54,19 @@ class TrainingOrder:
             ]
         return self._epochs[number]
 
-    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """(epochs, ids) of the samples of `step`, each (batch,), int64."""
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(epochs, ids, crops) of the samples of `step`, each (batch,), int64.
+
+        `crops` addresses the draw of the crop: the id, or where it is shared the position in the epoch
+        over `crop_shared_by`, so that neighbors share it however a step is divided.
+        """
         position = np.arange(step * self.batch, (step + 1) * self.batch)
         epochs = position // len(self.ids)
         ids = np.concatenate(
             [self.epoch(int(e))[position[epochs == e] % len(self.ids)] for e in np.unique(epochs)]
         )
-        return epochs, ids
+        shared = self.crop_shared_by > 1
+        return epochs, ids, position % len(self.ids) // self.crop_shared_by if shared else ids
 
 
 @dataclass(frozen=True)

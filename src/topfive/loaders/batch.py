@@ -13,8 +13,8 @@ class Batch(NamedTuple):
 
     images: uint8. labels, index, copy, epoch: int64, (batch,); `index` is the sample's place in its
     whole split, `copy` is 0 for the image itself and counts the distorted copies that a recipe adds.
-    left, top: int64, (batch,), whole-pixel offset of the crop in the source (zero where it resizes);
-    flip: bool, mirrored. An unreadable sample is black and labeled UNREADABLE.
+    left, top: int64, (batch,), whole-pixel offset of the crop in the source, or where it resizes in its
+    frame (zero where it has none); flip: bool, mirrored. An unreadable sample is black and labeled UNREADABLE.
     """
 
     images: Tensor

@@ -57,6 +57,7 @@ class DataModule(pl.LightningDataModule):
         distorted_copies: int,
         seed: int,
         settings: LoaderSettings,
+        crop_shared_by: int = 1,
     ):
         super().__init__()
         self.dataset, self.crop, self.protocol = dataset, crop, protocol
@@ -80,7 +81,8 @@ class DataModule(pl.LightningDataModule):
             minival = dataset.train.take(self.minival_ids)
             self.dataset = replace(dataset, reported=minival, reported_name=MINIVAL)
         copies = [self.train_ids + k * len(dataset.train) for k in range(1 + distorted_copies)]
-        self.order = TrainingOrder(np.concatenate(copies), batch, seed, reshuffle)
+        ids = np.concatenate(copies)
+        self.order = TrainingOrder(ids, batch, seed, reshuffle, crop_shared_by)
         self.first = 0  # step at which training starts; a resumed run sets it
         self._check(dataset.train, crop)
 

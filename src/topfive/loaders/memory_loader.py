@@ -54,19 +54,21 @@ class MemoryTraining:
 
     def __iter__(self) -> Iterator[Batch]:
         for step in range(self.first, self.steps):
-            epochs, ids = self.order[step]
+            addresses = self.order[step]
             for turn in range(self.share.accumulate):
                 rows = self.share.rows(self.order.batch, turn)
-                epoch, sample = (
-                    torch.from_numpy(a[rows]).to(self.device, non_blocking=True)
-                    for a in (epochs, ids)
+                epoch, sample, crop = (
+                    torch.from_numpy(a[rows]).to(self.device, non_blocking=True) for a in addresses
                 )
-                yield self.batch(epoch, sample)
+                yield self.batch(epoch, sample, crop)
 
-    def batch(self, epoch: Tensor, sample: Tensor) -> Batch:
-        """The views of samples (image + copy x images) in epochs `epoch`, both int64, (batch,)."""
+    def batch(self, epoch: Tensor, sample: Tensor, crop: Tensor) -> Batch:
+        """The views of samples (image + copy x images) in epochs `epoch`, cropped as `crop` addresses.
+
+        All are int64, (batch,).
+        """
         index, copy = sample % len(self.labels), sample // len(self.labels)
-        u = streams.uniform(self.seed, "crop", epoch, sample, self.crop.draws)
+        u = streams.uniform(self.seed, self.order.crop_purpose, epoch, crop, self.crop.draws)
         places = 2 * self.crop.by + 1
         x, y = ((u[:, k] * places).long().clamp_(max=places - 1) for k in (0, 1))
         images = self.windows[index, :, y, x]

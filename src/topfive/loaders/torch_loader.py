@@ -17,7 +17,7 @@ from topfive.loaders.views import cut
 from topfive.order import Share, TrainingOrder
 from topfive.protocols import Protocol
 
-Address = tuple[int, int]  # (epoch, sample), a sample being image + copy x images
+Address = tuple[int, int, int]  # (epoch, sample, crop's draw), a sample being image + copy x images
 Sample = tuple[np.ndarray, int, int, int, int, int, int, bool]  # the fields of Batch
 Views = tuple[np.ndarray, int, int]  # views, label, index
 
@@ -32,11 +32,12 @@ def workers(asked: int | None) -> int:
 class TrainingViews(Dataset[Sample]):
     """Sample (epoch, image + copy x images) to its view of that epoch."""
 
-    def __init__(self, images: Images, crop: Crop, seed: int):
+    def __init__(self, images: Images, crop: Crop, seed: int, crop_purpose: str):
         self.images, self.crop, self.seed = images, crop, seed
+        self.crop_purpose = crop_purpose
 
     def __getitem__(self, address: Address) -> Sample:
-        epoch, sample = address
+        epoch, sample, draw = address
         copy, index = divmod(sample, len(self.images))
         try:
             image = self.images.read(index)
@@ -44,10 +45,11 @@ class TrainingViews(Dataset[Sample]):
             log.warning("%s", error)
             black = np.zeros((self.images.channels, self.crop.size, self.crop.size), dtype=np.uint8)
             return black, UNREADABLE, index, copy, epoch, 0, 0, False
-        u = streams.uniform(self.seed, "crop", epoch, np.array([sample]), self.crop.draws)[0]
+        at = (self.seed, self.crop_purpose, epoch, np.array([draw]))
+        u = streams.uniform(*at, self.crop.draws)[0]
         box = self.crop(image.height, image.width, u)
         view = cut(image, box, self.crop.size, self.crop.resizes)
-        left, top = (0, 0) if self.crop.resizes else (int(box.left), int(box.top))
+        left, top = self.crop.place(image.height, image.width, box)
         return view, int(self.images.labels[index]), index, copy, epoch, left, top, bool(box.flip)
 
 
@@ -93,10 +95,10 @@ class Addresses(Sampler[list[Address]]):
 
     def __iter__(self) -> Iterator[list[Address]]:
         for step in range(self.first, self.steps):
-            epochs, ids = self.order[step]
+            addresses = self.order[step]
             for turn in range(self.share.accumulate):
                 rows = self.share.rows(self.order.batch, turn)
-                yield list(zip(epochs[rows].tolist(), ids[rows].tolist(), strict=True))
+                yield list(zip(*(a[rows].tolist() for a in addresses), strict=True))
 
     def __len__(self) -> int:
         # All rounds of the run, the ones before `first` included: Lightning counts from the run's start.
@@ -122,7 +124,7 @@ def training(
     """Batches of this device from step `first` on."""
     count = workers(num_workers)
     return DataLoader(
-        TrainingViews(images, crop, seed),
+        TrainingViews(images, crop, seed, order.crop_purpose),
         batch_sampler=Addresses(order, share, steps, first),
         collate_fn=collate_training,
         num_workers=count,
