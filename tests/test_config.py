@@ -57,6 +57,8 @@ SUPPLIED = {
     "schedule": {"clock"},
     "optimizer": {"params", "lr"},
     "initialization": {"net"},
+    "mixup": {"seed", "classes"},
+    "sizes": {"clock", "largest"},
     "model": {"num_classes"},
 }
 
@@ -90,6 +92,10 @@ def assert_is_read(config):
         assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
     for name, callback in recipe.get("callbacks", {}).items():
         assert_takes(f"callbacks.{name}", callback)
+    for name in {"augment", "mixup", "sizes"} & recipe.keys():
+        assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
+    if "of" in recipe["loss"]:
+        assert_takes("loss.of", recipe["loss"]["of"])
     for k, transform in enumerate(recipe["transforms"]):
         assert_takes(f"transforms[{k}]", transform)
     if recipe["initialization"] is not None:
