@@ -92,14 +92,14 @@ def assert_is_read(config):
         assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
     for name, callback in recipe.get("callbacks", {}).items():
         assert_takes(f"callbacks.{name}", callback)
-    for name in {"augment", "mixup", "sizes"} & recipe.keys():
-        assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
-    if "of" in recipe["loss"]:
-        assert_takes("loss.of", recipe["loss"]["of"])
     for k, transform in enumerate(recipe["transforms"]):
         assert_takes(f"transforms[{k}]", transform)
     if recipe["initialization"] is not None:
         assert_takes("initialization", recipe["initialization"], SUPPLIED["initialization"])
+    for name in {"augment", "mixup", "sizes"} & recipe.keys():
+        assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
+    if "of" in recipe["loss"]:
+        assert_takes("loss.of", recipe["loss"]["of"])
     assert set(build.PART) <= data.keys()
     assert_takes("data", {k: v for k, v in data.items() if k not in build.PART})
     assert_takes("model", config["model"], SUPPLIED["model"])
