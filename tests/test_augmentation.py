@@ -128,7 +128,9 @@ def test_gray_images_are_augmented_too(policy: str) -> None:
     augment = AutoAugment(policy, [128])
     views = [augment(pixels(1, 1, 28).pixels[0], 7, 0, sample) for sample in range(100)]
     assert {(view.shape, view.dtype.name) for view in views} == {((1, 28, 28), "uint8")}
-    assert len({view.tobytes() for view in views}) > 20  # colors, which gray has none of, change nothing
+    assert (
+        len({view.tobytes() for view in views}) > 20
+    )  # colors, which gray has none of, change nothing
 
 
 def test_a_fill_of_other_channels_is_refused() -> None:

@@ -7,8 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from topfive.batch_transforms import Pipeline
+from topfive.classifier import Classifier
+from topfive.config import compose
 from topfive.mixup import Mixup
 from topfive.problems import Problem
+from topfive.schedules import Clock
 
 LABELS = torch.tensor([0, 1, 2, -1])
 BLEND, PASTE = Mixup(7, 3, mixup=1, cutmix=0), Mixup(7, 3, mixup=0, cutmix=1)
@@ -100,3 +104,12 @@ def test_an_odd_number_of_images_is_refused() -> None:
 def test_alphas_that_mix_nothing_are_refused(mixup: float, cutmix: float) -> None:
     with pytest.raises(Problem, match=r"mixup=.* cutmix=.*~recipe\.mixup"):
         Mixup(7, 3, mixup, cutmix)
+
+
+def test_images_that_train_one_by_one_have_no_partner() -> None:
+    key = "+recipe.mixup={_target_:topfive.mixup.Mixup,mixup:1,cutmix:0}"
+    recipe = compose(["model=lenet5", key])["recipe"]
+    with pytest.raises(
+        Problem, match=r"recipe\.mixup mixes pairs .*recipe\.online.*~recipe\.mixup"
+    ):
+        Classifier(torch.nn.Linear(2, 2), Pipeline([]), recipe, Clock(100, 1), 10, 0, 0.0, 1)

@@ -72,7 +72,7 @@ def test_lamb_keeps_the_rate_and_the_decay_of_each_step_and_group() -> None:
     lamb.step()
     # Two equal gradients: Adam's ratio is 1 in every element, up to eps, and the bias's step the rate.
     assert net.bias.tolist() == pytest.approx((before[1] - 0.1).tolist(), abs=1e-4)
-    # The weights' step, decay included, has the length rate x |w| (arXiv:1904.00962, algorithm 2).
+    # The weights' step, decay included, has the length rate x |w| (arXiv:1904.00962).
     step = (net.weight - before[0]).norm().item()
     assert step == pytest.approx(0.1 * before[0].norm().item(), rel=1e-9)
 

@@ -11,8 +11,8 @@ class BinaryCrossEntropy(nn.Module):
     """timm's, in nats: the mean over all classes, and over the labelled samples.
 
     Targets and weights are as in `topfive.losses`. threshold: a share above it counts as all of the
-    class, one below as none of it, so that of a mixed image both classes are present (Wightman et
-    al., arXiv:2110.00476, section 2: each is to be predicted); None keeps the shares as they are.
+    class, one below as none of it, so that of a mixed image both classes are present, as Wightman et
+    al. (arXiv:2110.00476) want it; None keeps the shares as they are.
     """
 
     def __init__(self, threshold: float | None = None) -> None:

@@ -95,6 +95,11 @@ class Classifier(pl.LightningModule):
         self.automatic_optimization = recipe["online"] is None
         mixup = recipe.get("mixup") and {**recipe["mixup"], "_partial_": True}
         self.mixup = instantiate(mixup)(seed, num_classes) if mixup else None
+        if self.mixup is not None and recipe["online"] is not None:
+            raise Problem(
+                "recipe.mixup mixes pairs of images, but this recipe updates the weights after every single one "
+                "(recipe.online): leave it out with '~recipe.mixup', or choose another recipe."
+            )
         self.latest: dict[str, float] = {}  # what the progress bar shows
         self.last_window: dict[str, float] = {}
         self.scores: list[Count] = []

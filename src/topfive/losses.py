@@ -16,7 +16,7 @@ class CrossEntropy(nn.Module):
     """Softmax cross-entropy in nats, the mean over the labelled samples.
 
     smoothing: the part of every target that is spread evenly over all classes, its own included
-    (Szegedy et al., arXiv:1512.00567, section 7).
+    (Szegedy et al., arXiv:1512.00567).
     """
 
     def __init__(self, smoothing: float = 0.0) -> None:
