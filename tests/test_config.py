@@ -58,6 +58,8 @@ SUPPLIED = {
     "schedule": {"clock"},
     "optimizer": {"params", "lr"},
     "initialization": {"net"},
+    "mixup": {"seed", "classes"},
+    "sizes": {"clock", "largest"},
     "model": {"num_classes"},
 }
 
@@ -96,6 +98,10 @@ def assert_is_read(config):
             unit(transform["until"])
     if recipe["initialization"] is not None:
         assert_takes("initialization", recipe["initialization"], SUPPLIED["initialization"])
+    for name in {"augment", "mixup", "sizes"} & recipe.keys():
+        assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
+    if "of" in recipe["loss"]:
+        assert_takes("loss.of", recipe["loss"]["of"])
     assert set(build.PART) <= data.keys()
     assert_takes("data", {k: v for k, v in data.items() if k not in build.PART})
     assert_takes("model", config["model"], SUPPLIED["model"])

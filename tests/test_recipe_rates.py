@@ -103,8 +103,11 @@ GOOGLENET = staircase(0.01, 0.96, Fraction(8 * IMAGENET, 32), 10_000_000)
 POLY = {0: 0.01, 1_800_000: 0.005, 2_016_000: 0.004, 2_399_999: 0.01 / 2_400_000**0.5}
 # Ioffe & Szegedy 2015, section 4.2: 30 times 0.0015, six times as fast.
 BN_INCEPTION = staircase(0.045, 0.96, Fraction(8 * IMAGENET, 6 * 32), 6_000_000)
-# Tan & Le 2019, section 5.2: 0.97 every 2.4 epochs; models/official/efficientnet: 350 epochs, 0.016 a batch of 256.
-EFFICIENTNET = staircase(0.016, 0.97, Fraction(12 * IMAGENET, 5 * 256), 1_751_596)
+# Tan & Le 2019, section 5.2: 0.97 every 2.4 epochs; models/official/efficientnet: 350 epochs at 2,048 images, 0.016 for
+# every 256 of them, and 5 epochs (3,127.9 steps) of warm-up.
+EFFICIENTNET = staircase(0.128, 0.97, Fraction(12 * IMAGENET, 5 * 2048), 218_949)
+WARM = {k: v for k, v in EFFICIENTNET.items() if k > 3_128} | {3_128: 0.128 * 0.97**2}
+CLIMB = {0: 0.0, 1_564: 0.064, 3_127: 0.128 * 3_127 / 3_128}
 
 # layer-params-conv-local-11pct.cfg: its head lowers epsW to a tenth and a hundredth for the last 10 epochs each, and
 # leaves epsB.
@@ -125,12 +128,20 @@ RECIPES = {
     "bvlc_quick": Row("googlenet", IMAGENET, 2_400_000, at=POLY, groups={"*.bias": 2}),
     "caffenet": Row("caffenet", IMAGENET, 450_000, CAFFENET, groups={"*.bias": 2}),
     "cuda_convnet": Row("cuda_convnet", CIFAR, 203_125, EPS_W, groups=EPS_B),
-    "efficientnet": Row("efficientnet_b0", IMAGENET, 1_751_596, EFFICIENTNET),
+    "efficientnet": Row("efficientnet_b0", IMAGENET, 218_949, WARM, at=CLIMB),
+    # train_imagenet.py, get_cyclic_lr: 4,096 images, 312.8 steps an epoch; up in 2 epochs, down to 0 at 16.
+    "ffcv_16": Row("resnet50", IMAGENET, 5_005, at={0: 1.7e-4, 313: 0.850085, 626: 1.7, 5_004: 1.7 / 4_379}),
     "googlenet": Row("googlenet", IMAGENET, 10_000_000, GOOGLENET, groups={"*.bias": 2}),
     "lenet5": Row("lenet5", MNIST, 12_000, LENET),
     "lenet5_distorted": Row("lenet5", 10 * MNIST, 12_000, LENET),
     "lenet5_fast": Row("lenet5", MNIST, 18_750, {0: 2e-3, 1_875: 1e-3, 4_688: 5e-4, 7_500: 2e-4, 11_250: 1e-4}),  # ours
     "lenet5_mse": Row("lenet5", MNIST, 12_000, LENET),
+    # Procedure A2, 2,048 images: 5 of 300 epochs of warm-up, half a cosine to 1e-6, at its third 3/4 of the way.
+    "modern": Row("resnet50", IMAGENET, 187_671, at={0: 0.0, 1_564: 0.0025, 62_557: 1e-6 + 0.75 * 0.004999}),
+    # The same in 7,324 steps of CIFAR-10, 122 of them warm-up; half of the cosine is half of the way.
+    "modern_cifar": Row("resnet20", CIFAR, 7_324, at={0: 0.0, 61: 0.0025, 3_662: 1e-6 + 0.5 * 0.004999}),
+    # Procedure A3: 100 epochs at 0.008.
+    "modern_short": Row("resnet50", IMAGENET, 62_557, at={0: 0.0, 1_564: 0.004, 3_127: 0.008 * 3_127 / 3_128}),
     "nin_cifar": NIN_CIFAR,
     "nin_cifar_augmented": NIN_CIFAR,
     "nin_imagenet": Row("nin_imagenet", IMAGENET, 450_000, NIN_IMAGENET, groups={"*.bias": 2}),

@@ -27,6 +27,7 @@ from topfive.problems import Problem
 from topfive.progress import Progress
 from topfive.rates import listens
 from topfive.runs import CHECKPOINT, Run, identity
+from topfive.sizes import refuse_smaller_views, sizes_of_views
 from topfive.world import Guard
 
 # Keys of conf/data that are not arguments of the set's loader.
@@ -44,7 +45,7 @@ def data_module(config: dict[str, Any]) -> DataModule:
         dataset.reported.with_channels(channels),
         dataset.reported_name,
     )
-    online = recipe["online"]
+    online, augment = recipe["online"], recipe.get("augment")
     module = DataModule(
         dataset,
         part=data,
@@ -57,8 +58,10 @@ def data_module(config: dict[str, Any]) -> DataModule:
         seed=config["seed"],
         settings=LoaderSettings(**config["loader"]),
         crop_shared_by=recipe.get("crop_shared_by", 1),
+        augment=None if augment is None else instantiate(augment, _convert_="all"),
     )
     module.steps = _steps(config, clock(config, module))
+    module.sizes = sizes_of_views(config, clock(config, module), module.crop.size)
     return module
 
 
@@ -159,6 +162,8 @@ def classifier(
     """The LightningModule; where it is `trained`, a checkpoint will bring the weights."""
     trainer_options, classes = config["trainer"], len(data.dataset.classes)
     net = architecture(config, classes) if trained else network(config, classes)
+    if data.sizes is not None:
+        refuse_smaller_views(config, classes, data.sizes(0))
     per_device = per_device_batch(config["recipe"], trainer)
     module = Classifier(
         net,

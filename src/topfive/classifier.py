@@ -94,6 +94,13 @@ class Classifier(pl.LightningModule):
         self.schedule = Rates(recipe, clock)
         self.dropouts = [m for m in net.modules() if isinstance(m, Dropout)]
         self.automatic_optimization = recipe["online"] is None
+        mixup = recipe.get("mixup") and {**recipe["mixup"], "_partial_": True}
+        self.mixup = instantiate(mixup)(seed, num_classes) if mixup else None
+        if self.mixup is not None and recipe["online"] is not None:
+            raise Problem(
+                "recipe.mixup mixes pairs of images, but this recipe updates the weights after every single one "
+                "(recipe.online): leave it out with '~recipe.mixup', or choose another recipe."
+            )
         self.latest: dict[str, float] = {}  # what the progress bar shows
         self.last_window: dict[str, float] = {}
         self.scores: list[Count] = []
@@ -162,15 +169,21 @@ class Classifier(pl.LightningModule):
         if self.recipe["online"] is not None:
             self.window.add(*self.online.step(batch), batch.labels)
             return None
-        scores = self(batch.images, batch)
+        images, labels = self.pipeline(batch.images, batch, self.dtype), batch.labels
+        targets = labels
+        if self.mixup is not None:
+            images, targets = self.mixup(images, labels, self.global_step)
+            # An error is counted against the class that has most of a mixed image.
+            labels = torch.where(labels < 0, labels, targets.argmax(1))
+        scores = self.net(images)
         main, *heads = scores if isinstance(scores, tuple) else (scores,)
         if heads and not isinstance(self.loss, Auxiliary):
             raise Problem(
                 "this network has auxiliary heads, which this recipe's loss would leave untrained: choose "
                 "model.auxiliary=false, or '+recipe.loss={_target_:topfive.losses.Auxiliary,weight:0.3}'."
             )
-        loss: Tensor = self.loss(scores, batch.labels)
-        self.window.add(loss.detach(), main.detach(), batch.labels)
+        loss: Tensor = self.loss(scores, targets)
+        self.window.add(loss.detach(), main.detach(), labels)
         return loss
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:

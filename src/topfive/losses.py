@@ -1,7 +1,8 @@
-"""What training minimizes, from scores (N, classes), the larger the better, and targets (N).
+"""What training minimizes, from scores (N, classes), the larger the better, and targets.
 
-A target of -1 marks a sample that could not be read: it counts neither in the sum nor in the mean,
-and a batch of nothing else has loss 0 and gradient 0.
+Targets are classes, (N), or shares of classes, (N, classes), as mixed images have them. A class of -1
+marks a sample that could not be read: it counts neither in the sum nor in the mean, and a batch of
+nothing else has loss 0 and gradient 0. Of shares, a row's sum is the weight of its sample.
 """
 
 from abc import ABC, abstractmethod
@@ -12,29 +13,57 @@ from torch import Tensor, nn
 
 
 class CrossEntropy(nn.Module):
-    """Softmax cross-entropy in nats, the mean over the labelled samples."""
+    """Softmax cross-entropy in nats, the mean over the labelled samples.
 
-    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
-        total = F.cross_entropy(scores, targets, ignore_index=-1, reduction="sum")
-        return total / (targets >= 0).sum().clamp(min=1)
-
-
-class Auxiliary(CrossEntropy):
-    """Cross-entropy of the scores, plus `weight` times that of every auxiliary head.
-
-    Szegedy et al. 2014, section 5: 0.3. A network with such heads gives (scores, first head, ...) in
-    training and the scores alone otherwise. Each head's loss is a mean over the batch, as in Caffe.
+    smoothing: the part of every target that is spread evenly over all classes, its own included
+    (Szegedy et al., arXiv:1512.00567).
     """
 
-    def __init__(self, weight: float = 0.3) -> None:
+    def __init__(self, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        if targets.ndim == 1:
+            total = F.cross_entropy(
+                scores,
+                targets,
+                ignore_index=-1,
+                reduction="sum",
+                label_smoothing=self.smoothing,
+            )
+            return total / (targets >= 0).sum().clamp(min=1)
+        weights = targets.sum(1, keepdim=True)
+        shares = (1 - self.smoothing) * targets + self.smoothing / scores.shape[1] * weights
+        total = -(shares * F.log_softmax(scores, 1)).sum()
+        return total / at_least_one_part(weights.sum())
+
+
+class Auxiliary(nn.Module):
+    """The criterion `of`, cross-entropy by default, plus `weight` times that of every auxiliary head.
+
+    Szegedy et al. 2014, section 5: 0.3. A network with such heads gives (scores, first head, ...) in
+    training and the scores alone otherwise, as does every network without. Each head's loss is a mean
+    over the batch, as in Caffe.
+    """
+
+    def __init__(self, weight: float = 0.3, of: nn.Module | None = None) -> None:
         super().__init__()
         self.weight = weight
+        self.of = CrossEntropy() if of is None else of
 
     def forward(self, scores: Tensor | tuple[Tensor, ...], targets: Tensor) -> Tensor:
         if isinstance(scores, Tensor):
-            return super().forward(scores, targets)
-        main, *heads = (super(Auxiliary, self).forward(one, targets) for one in scores)
-        return main + self.weight * torch.stack(heads).sum()
+            alone: Tensor = self.of(scores, targets)
+            return alone
+        main, *heads = (self.of(one, targets) for one in scores)
+        total: Tensor = main + self.weight * torch.stack(heads).sum()
+        return total
+
+
+def at_least_one_part(weight: Tensor) -> Tensor:
+    """`weight`, which sums the shares of a batch, or 1 where all of them are 0."""
+    return torch.where(weight > 0, weight, torch.ones_like(weight))
 
 
 class LeNetLoss(nn.Module, ABC):

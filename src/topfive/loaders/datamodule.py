@@ -58,11 +58,14 @@ class DataModule(pl.LightningDataModule):
         seed: int,
         settings: LoaderSettings,
         crop_shared_by: int = 1,
+        augment: torch_loader.Augment | None = None,
     ):
         super().__init__()
         self.dataset, self.crop, self.protocol = dataset, crop, protocol
         self.batch, self.seed, self.settings = batch, seed, settings
         self.steps: int | None = None  # known once the recipe's lengths are laid on this set's size
+        self.augment = augment
+        self.sizes: torch_loader.Sizes | None = None  # known then too
         part_seed = part["subset_seed"]
         self.train_ids = draw(dataset.train, part_seed, part["fraction"], part["per_class"])
         self.minival_ids = np.empty(0, dtype=np.int64)
@@ -106,10 +109,17 @@ class DataModule(pl.LightningDataModule):
                 "loader=memory holds sets of equal small images (mnist, cifar10, cifar100, digits) and "
                 "crops whole pixels; this data or recipe needs loader=torch."
             )
+        if self.settings.kind == "memory" and self.augment is not None:
+            raise Problem(
+                "loader=memory cannot change the pixels of an image, as recipe.augment does: choose "
+                "loader=torch, or '~recipe.augment'."
+            )
 
     def in_memory(self, images: Images, geometry: Crop | Protocol) -> bool:
         """Whether the memory loader serves this split."""
         fits = isinstance(images, Pixels) and isinstance(geometry, Shift | OneView)
+        if isinstance(geometry, Shift):  # which training views alone have
+            fits = fits and self.augment is None and self.sizes is None
         return fits and self.settings.kind != "torch"
 
     @property
@@ -137,7 +147,9 @@ class DataModule(pl.LightningDataModule):
             assert isinstance(self.crop, Shift)
             return memory_loader.MemoryTraining(images, self.crop, *settings, self.device)
         pin = self.device.type == "cuda"
-        return torch_loader.training(images, self.crop, *settings, self.settings.workers, pin)
+        return torch_loader.training(
+            images, self.crop, *settings, self.settings.workers, pin, self.augment, self.sizes
+        )
 
     def val_dataloader(self) -> list[Iterable[Batch]]:
         protocol = watched(self.protocol)

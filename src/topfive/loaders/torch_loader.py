@@ -3,7 +3,9 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,10 @@ from topfive.loaders.views import cut
 from topfive.order import Share, TrainingOrder
 from topfive.protocols import Protocol
 
-Address = tuple[int, int, int]  # (epoch, sample, crop's draw), a sample being image + copy x images
+# (epoch, sample, crop's draw), a sample being image + copy x images; and the size of the view where it changes
+Address = tuple[int, int, int] | tuple[int, int, int, int]
+Augment = Callable[[np.ndarray, int, int, int], np.ndarray]  # (view, seed, epoch, sample) to a view
+Sizes = Callable[[int], int]  # step to the size of its views
 Sample = tuple[np.ndarray, int, int, int, int, int, int, bool]  # the fields of Batch
 Views = tuple[np.ndarray, int, int]  # views, label, index
 
@@ -32,24 +37,35 @@ def workers(asked: int | None) -> int:
 class TrainingViews(Dataset[Sample]):
     """Sample (epoch, image + copy x images) to its view of that epoch."""
 
-    def __init__(self, images: Images, crop: Crop, seed: int, crop_purpose: str):
+    def __init__(
+        self,
+        images: Images,
+        crop: Crop,
+        seed: int,
+        crop_purpose: str,
+        augment: Augment | None = None,
+    ):
         self.images, self.crop, self.seed = images, crop, seed
-        self.crop_purpose = crop_purpose
+        self.crop_purpose, self.augment = crop_purpose, augment
 
     def __getitem__(self, address: Address) -> Sample:
-        epoch, sample, draw = address
+        epoch, sample, draw, *size = address
+        crop: Any = self.crop
+        crop = replace(crop, size=size[0]) if size else crop
         copy, index = divmod(sample, len(self.images))
         try:
             image = self.images.read(index)
         except Unreadable as error:
             log.warning("%s", error)
-            black = np.zeros((self.images.channels, self.crop.size, self.crop.size), dtype=np.uint8)
+            black = np.zeros((self.images.channels, crop.size, crop.size), dtype=np.uint8)
             return black, UNREADABLE, index, copy, epoch, 0, 0, False
         at = (self.seed, self.crop_purpose, epoch, np.array([draw]))
-        u = streams.uniform(*at, self.crop.draws)[0]
-        box = self.crop(image.height, image.width, u)
-        view = cut(image, box, self.crop.size, self.crop.resizes)
-        left, top = self.crop.place(image.height, image.width, box)
+        u = streams.uniform(*at, crop.draws)[0]
+        box = crop(image.height, image.width, u)
+        view = cut(image, box, crop.size, crop.resizes)
+        if self.augment is not None:
+            view = self.augment(view, self.seed, epoch, sample)
+        left, top = crop.place(image.height, image.width, box)
         return view, int(self.images.labels[index]), index, copy, epoch, left, top, bool(box.flip)
 
 
@@ -90,15 +106,25 @@ def collate_evaluation(samples: Sequence[Views]) -> Batch:
 class Addresses(Sampler[list[Address]]):
     """This device's addresses, one list a round, from `first` to the end of step `steps`."""
 
-    def __init__(self, order: TrainingOrder, share: Share, steps: int, first: int):
+    def __init__(
+        self,
+        order: TrainingOrder,
+        share: Share,
+        steps: int,
+        first: int,
+        sizes: Sizes | None = None,
+    ):
         self.order, self.share, self.steps, self.first = order, share, steps, first
+        self.sizes = sizes
 
     def __iter__(self) -> Iterator[list[Address]]:
         for step in range(self.first, self.steps):
             addresses = self.order[step]
             for turn in range(self.share.accumulate):
                 rows = self.share.rows(self.order.batch, turn)
-                yield list(zip(*(a[rows].tolist() for a in addresses), strict=True))
+                size = () if self.sizes is None else (self.sizes(step),)
+                columns = (a[rows].tolist() for a in addresses)
+                yield [(*address, *size) for address in zip(*columns, strict=True)]
 
     def __len__(self) -> int:
         # All rounds of the run, the ones before `first` included: Lightning counts from the run's start.
@@ -120,12 +146,14 @@ def training(
     first: int,
     num_workers: int | None,
     pin_memory: bool,
+    augment: Augment | None = None,
+    sizes: Sizes | None = None,
 ) -> DataLoader[Sample]:
     """Batches of this device from step `first` on."""
     count = workers(num_workers)
     return DataLoader(
-        TrainingViews(images, crop, seed, order.crop_purpose),
-        batch_sampler=Addresses(order, share, steps, first),
+        TrainingViews(images, crop, seed, order.crop_purpose, augment),
+        batch_sampler=Addresses(order, share, steps, first, sizes),
         collate_fn=collate_training,
         num_workers=count,
         pin_memory=pin_memory,
