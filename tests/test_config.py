@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from topfive import build
 from topfive.architecture import architecture
-from topfive.batch_transforms import Pipeline
+from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.clock import Clock, unit
 from topfive.config import CONF, GROUPS, compose, options, settle
 from topfive.loaders.batch import still
@@ -215,6 +215,25 @@ def test_the_transforms_of_a_recipe_build_and_keep_the_shape_of_a_batch(recipe):
     views = pipeline(images, still(images, numbers, numbers), torch.float32)
     assert views.shape == images.shape
     assert views.isfinite().all()
+
+
+@pytest.mark.parametrize("recipe", options("recipe"))
+def test_nothing_that_is_done_on_the_device_waits_for_the_host(recipe):
+    # A tensor on meta has no values: whatever asks for one, as a copy to the host would, raises.
+    config = composed("model=resnet20", f"recipe={recipe}")["recipe"]
+    channels, size = config["channels"], config["crop"]["size"]
+    transforms = [build.transform(t, Clock(1000, 10)) for t in config["transforms"]]
+    if config["mean"] is not None:
+        mean = torch.zeros(channels, size + 8, size + 8)
+        transforms.insert(0, MeanImage(mean, config["mean"]["follows_crop"]))
+    # Whitening, a subtraction and a product, is left out: autocast, which it switches off, knows no meta.
+    pipeline = Pipeline(transforms).to("meta").train()
+    images = torch.empty(4, channels, size, size, dtype=torch.uint8, device="meta")
+    numbers = torch.empty(4, dtype=torch.int64, device="meta")
+    training = still(images, numbers, numbers)
+    assert pipeline(images, training, torch.float32).device.type == "meta"
+    with pytest.raises((RuntimeError, NotImplementedError)):  # the instrument itself
+        numbers.max().item()
 
 
 def test_a_models_own_recipe_data_and_protocol_can_all_be_overruled():
