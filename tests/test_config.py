@@ -42,6 +42,7 @@ RECIPE = {
 # What a recipe that has nothing to say of it leaves out.
 OPTIONAL = {
     *("rates", "decays"),  # parameter_groups.py
+    "starts_from",  # predecessors.py
     *("callbacks", "augment", "mixup", "sizes", "crop_shared_by", "candidates"),
 }
 MEAN = {"follows_crop", "shorter"}  # build.py
@@ -90,6 +91,8 @@ def assert_is_read(config):
         assert_takes(name, recipe[name], SUPPLIED.get(name, set()))
     for name, callback in recipe.get("callbacks", {}).items():
         assert_takes(f"callbacks.{name}", callback)
+    if "starts_from" in recipe:
+        assert recipe["starts_from"].keys() == {"model", "recipes", "instead"}
     for k, transform in enumerate(recipe["transforms"]):
         assert_takes(f"transforms[{k}]", transform)
     if recipe["initialization"] is not None:

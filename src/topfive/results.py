@@ -66,6 +66,7 @@ class Record:
     wall_seconds: float
     images_per_second: float | None = None
     threads: int | None = None
+    started_from: Mapping[str, Json] | None = None  # see predecessors.origin
     path: Path | None = field(default=None, compare=False)
 
 
@@ -88,8 +89,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "images_per_second": (*_NUMBER, type(None)),
-    "threads": (int, type(None)),
-}
+    "threads": (int, type(None)), "started_from": (dict, type(None)),
+}  # fmt: skip
 _SCORE_KINDS: dict[str, tuple[type, ...]] = {
     "protocol": (str,), "split": (str,), "n": (int,), "top1_errors": (int,),
     "top5_errors": (int, type(None)), "unreadable": (int,),
