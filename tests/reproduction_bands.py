@@ -39,8 +39,8 @@ COMMON = [
 ]  # fmt: skip
 # What was tried, and what each costs, is in tests/reproduction/README.md.
 NETWORKS = {
-    "resnet20": ["recipe.shorten={iterations:80}", "recipe.batch_size=64"],
-    "plain20": ["recipe.shorten={iterations:80}", "recipe.batch_size=64"],
+    "resnet20": ["recipe.shorten={iterations:160}", "recipe.batch_size=64"],
+    "plain20": ["recipe.shorten={iterations:160}", "recipe.batch_size=64"],
     # One view for ten: testing would take longer than training.
     "cuda_convnet": [
         "recipe.shorten={iterations:300}",
