@@ -43,6 +43,7 @@ RECIPE = {
 # What a recipe that has nothing to say of it leaves out.
 OPTIONAL = {
     *("rates", "decays"),  # rates.py, parameter_groups.py
+    "starts_from",  # predecessors.py
     *("callbacks", "augment", "mixup", "sizes", "crop_shared_by", "candidates"),
 }
 MEAN = {"follows_crop", "shorter"}  # build.py
@@ -92,6 +93,8 @@ def assert_is_read(config):
     for name, callback in recipe.get("callbacks", {}).items():
         if callback is not None:
             assert_takes(f"callbacks.{name}", callback)
+    if "starts_from" in recipe:
+        assert recipe["starts_from"].keys() == {"model", "recipes", "instead"}
     for k, transform in enumerate(recipe["transforms"]):
         assert_takes(f"transforms[{k}]", {k: v for k, v in transform.items() if k != "until"})
         if "until" in transform:

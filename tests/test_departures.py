@@ -41,6 +41,27 @@ def test_a_papers_augmented_recipe_departs_no_further_than_its_plain_one(model, 
     assert crop == shift
 
 
+BASELINE = ("model=bn_inception", "recipe=bn_inception_baseline", "model.lrn=true")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "count"),
+    [
+        ((*BASELINE, "model.dropout=0.4", "model.batch_norm=false"), 0),  # arXiv:1502.03167, Fig. 3
+        ((*BASELINE, "model.dropout=0.4"), 0),
+        (("model=bn_inception", "recipe=bn_inception_x5", "model.activation=sigmoid"), 1),
+        (("model=preact_resnet1001", "recipe=preact_resnet_cifar_64"), 1),  # Table 4
+        (("model=preact_resnet200", "recipe=preact_resnet_aspect"), 1),  # Table 5
+        (("model=vgg16", "recipe=vgg_384"), 0),  # arXiv:1409.1556, Table 3
+        (("model=vgg16", "recipe=vgg_jitter"), 0),
+    ],
+)
+def test_what_a_paper_reports_beside_its_main_run_departs_only_as_its_recipe_says(overrides, count):
+    listed = of(*overrides)
+    assert listed == composed(*overrides)["recipe"]["departures"]
+    assert len(listed) == count
+
+
 def test_how_a_run_is_carried_out_is_no_departure():
     devices = ["trainer.devices=8", "trainer.accumulate_grad_batches=2", "trainer.check_every=5"]
     where = ["data.root=/elsewhere", "loader=torch", "logger=csv", "data.max_unreadable=0.1"]

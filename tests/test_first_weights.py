@@ -182,6 +182,12 @@ FIRST_WEIGHTS = {
         "*.weight": he_in_truncated,
         "fc.bias": ZERO,
     },
+    # Inception of Fig. 3, not in the paper either: as BVLC's googlenet.
+    "model=bn_inception recipe=bn_inception_baseline model.batch_norm=false": {
+        "*.weight": xavier_in,
+        "fc.bias": ZERO,
+        "*.bias": constant(0.2),
+    },
     # Section 3.4: as arXiv:1502.01852; the fan is Caffe's default.
     "model=resnet18": {**BN, "*.weight": he_in, "fc.bias": ZERO},
     "model=resnet20": {**BN, "*.weight": he_in, "fc.bias": ZERO},

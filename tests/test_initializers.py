@@ -2,27 +2,23 @@ import math
 from collections import OrderedDict
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from topfive.architecture import architecture
 from topfive.build import network
-from topfive.checkpoints import DurableCheckpointIO
 from topfive.config import compose
 from topfive.initializers import (
-    FROM_A,
     caffe_xavier,
     efficientnet,
-    from_net_a,
     gaussian,
     glorot_uniform,
     he_normal,
     truncated_normal,
 )
 from topfive.models.resnet import CifarResNet
-from topfive.models.vgg import VGG
 from topfive.problems import Problem
+from topfive.warm_starts import from_net_a
 
 
 def assert_normal(weight, std):
@@ -214,7 +210,7 @@ def test_efficientnets_convolutions_count_their_outputs_a_depthwise_one_its_kern
         (lambda net: gaussian(net, 1, stds={"fc6": 1, "c": 1}), r"called c, fc6: .*\.stds"),
         (lambda net: caffe_xavier(net, biases={"aux.fc": 0}), r"called aux\.fc: .*\.biases"),
         (lambda net: truncated_normal(net, {"*.proj*": 1}), r"called \*\.proj\*: .*\.stds"),
-        (lambda net: from_net_a(net, 1, None, ["conv9"]), r"called conv9: .*\.layers"),
+        (lambda net: from_net_a(net, 1, "run", ["conv9"]), r"called conv9: .*\.layers"),
     ],
 )
 def test_a_layer_that_the_network_lacks_is_refused_by_name_and_key(initialize, message):
@@ -230,132 +226,6 @@ def test_the_weights_are_a_function_of_torchs_seed(initialize):
         initialize(net)
     assert torch.equal(nets[0].conv1.weight, nets[1].conv1.weight)
     assert not torch.equal(nets[0].conv1.weight, nets[2].conv1.weight)
-
-
-def net_a(classes=4):
-    return named(conv1_1=nn.Conv2d(3, 8, 3), fc8=nn.Linear(8, classes))
-
-
-def deeper(classes=4):
-    return named(
-        conv1_1=nn.Conv2d(3, 8, 3), conv1_2=nn.Conv2d(8, 500, 3), fc8=nn.Linear(8, classes)
-    )
-
-
-class Trained(pl.LightningModule):
-    """As topfive's Classifier, which calls its network `net`."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-
-
-@pytest.fixture
-def run(tmp_path):
-    """The directory of a run of `net_a`, its checkpoint written by Lightning."""
-    torch.manual_seed(1)
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        plugins=[DurableCheckpointIO()],
-    )
-    trainer.strategy.connect(Trained(net_a()))
-    trainer.save_checkpoint(tmp_path / "last.ckpt", weights_only=False)
-    return tmp_path
-
-
-def stored(run):
-    return torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
-
-
-@pytest.mark.parametrize("name", ["", "last.ckpt"])
-def test_named_layers_are_those_of_the_trained_net_and_the_others_random(run, name):
-    net = deeper()
-    from_net_a(net, 0.01, str(run / name), ["conv1_1", "fc8"])
-    state = stored(run)
-    for layer in ("conv1_1", "fc8"):
-        for part in ("weight", "bias"):
-            assert torch.equal(
-                net.get_submodule(layer).get_parameter(part), state[f"net.{layer}.{part}"]
-            )
-    assert_normal(net.conv1_2.weight, 0.01)
-    assert (net.conv1_2.bias == 0).all()
-    assert all(p.requires_grad for p in net.parameters())
-
-
-def test_a_layer_that_is_not_named_starts_anew(run):
-    net = deeper(classes=500)
-    from_net_a(net, 0.01, str(run), ["conv1_1"])
-    assert torch.equal(net.conv1_1.weight, stored(run)["net.conv1_1.weight"])
-    assert_normal(net.fc8.weight, 0.01)
-
-
-@pytest.mark.parametrize("configuration", ["B", "C", "D", "E"])
-def test_the_layers_of_a_fit_a_deeper_net_by_name_though_not_by_place(configuration):
-    """Section 3.1: the first four convolutions and the three fully connected layers."""
-    with torch.device("meta"):
-        a, deep = (dict(VGG(c).named_modules()) for c in ("A", configuration))
-    convolutions = [n for n, m in a.items() if isinstance(m, nn.Conv2d)]
-    assert (*convolutions[:4], "fc6", "fc7", "fc8") == FROM_A
-    assert all(a[name].weight.shape == deep[name].weight.shape for name in FROM_A)
-    second = [n for n, m in deep.items() if isinstance(m, nn.Conv2d)][1]
-    assert a[convolutions[1]].weight.shape != deep[second].weight.shape
-
-
-def test_without_a_trained_net_a_the_remedy_is_two_commands():
-    with pytest.raises(
-        Problem,
-        match=r"python train\.py model=vgg11\. .*recipe\.initialization\.checkpoint="
-        r"outputs/vgg11/vgg/TIME.*recipe=vgg_glorot",
-    ):
-        from_net_a(deeper(), 0.01, None, ["conv1_1"])
-
-
-def test_a_run_that_is_not_there_is_a_problem(tmp_path):
-    with pytest.raises(Problem, match=r"checkpoint=\S*nowhere: there is no .*model=vgg11"):
-        from_net_a(deeper(), 0.01, str(tmp_path / "nowhere"), ["conv1_1"])
-    with pytest.raises(Problem, match=r"there is no \S*last\.ckpt\..*model=vgg11"):
-        from_net_a(deeper(), 0.01, str(tmp_path), ["conv1_1"])
-
-
-@pytest.mark.parametrize("content", ["cut", "text", "list", "empty"])
-def test_a_damaged_checkpoint_is_a_problem(run, content):
-    file = run / "last.ckpt"
-    whole = file.read_bytes()
-    if content == "list":
-        torch.save([1, 2], file)
-    else:
-        file.write_bytes(
-            {"cut": whole[: len(whole) // 2], "text": b"weights", "empty": b""}[content]
-        )
-    with pytest.raises(Problem, match=r"last\.ckpt is damaged or not one of ours.*another run"):
-        from_net_a(deeper(), 0.01, str(run), ["conv1_1"])
-
-
-def test_other_classes_are_a_problem_that_names_fc8(run):
-    with pytest.raises(
-        Problem,
-        match=r"fc8\.weight is \(4, 8\) in the checkpoint .* and \(10, 8\) here.*as many classes",
-    ):
-        from_net_a(deeper(classes=10), 0.01, str(run), ["conv1_1", "fc8"])
-
-
-def test_a_checkpoint_of_another_net_is_a_problem_that_names_the_layer(run):
-    with pytest.raises(Problem, match=r"has no conv1_2\.weight: .*model=vgg11"):
-        from_net_a(deeper(), 0.01, str(run), ["conv1_1", "conv1_2"])
-
-
-def test_a_checkpoint_that_holds_code_is_not_run(run):
-    class Bomb:
-        def __reduce__(self):
-            return (exec, ("raise SystemExit",))
-
-    torch.save({"state_dict": Bomb()}, run / "last.ckpt")
-    with pytest.raises(Problem, match=r"not one of ours \(UnpicklingError\)"):
-        from_net_a(deeper(), 0.01, str(run), ["conv1_1"])
 
 
 @pytest.mark.parametrize("model", ["resnet18", "resnet50", "resnet20"])

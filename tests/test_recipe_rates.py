@@ -72,6 +72,8 @@ def staircase(rate: float, factor: float, every: Fraction, steps: int) -> dict[i
 # He et al. 2015, section 4.2: divided by 10 at 32k and 48k; He et al. 2016, appendix: at 30 and 60 epochs of ImageNet.
 RESNET_CIFAR = {0: 0.1, 32_000: 0.01, 48_000: 0.001}
 RESNET = {0: 0.1, 150_137: 0.01, 300_274: 0.001}  # batch 256: 150,136.8 and 300,273.5
+# KaimingHe/resnet-1k-layers: 781.25 steps an epoch.
+BATCH_64 = {0: 0.01, 400: 0.1, 62_500: 0.01, 94_531: 0.001}
 # Krizhevsky et al. 2012, section 5: three times a tenth; here 5 epochs after the minival stands still. The first look,
 # at 9,931 (1,271,167 / 128 = 9,930.99), is the best, so the sixth finds no progress, then the eleventh, the sixteenth.
 STANDSTILL = {0: 0.01, 59_586: 1e-3, 109_241: 1e-4, 158_896: 1e-5}
@@ -83,6 +85,8 @@ RUN_145_GROUPS = {
 }
 # Simonyan & Zisserman 2014, section 3.1: the same at batch 256; a look every 4,965 (4,965.5) steps.
 VGG = Row("vgg11", HELD_OUT, 370_000, {0: 0.01, 29_790: 1e-3, 54_615: 1e-4, 79_440: 1e-5}, looks=4_965)  # fmt: skip
+# Section 3.1: S = 384 begins at 0.001.
+VGG_ON = Row("vgg16", HELD_OUT, 370_000, {0: 1e-3, 29_790: 1e-4, 54_615: 1e-5, 79_440: 1e-6}, looks=4_965)  # fmt: skip
 # Springenberg et al. 2014, section 3: a tenth at epochs 200, 250, 300 of 350; batch 256, 195.3125 steps each.
 ALLCNN = Row("allcnn_c", CIFAR, 68_359, {0: 0.05, 39_062: 5e-3, 48_828: 5e-4, 58_594: 5e-5})
 # models/bvlc_reference_caffenet/solver.prototxt: a tenth every 100,000; train_val.prototxt: biases twice.
@@ -101,7 +105,9 @@ LENET = {0: 5e-4, 1_200: 2e-4, 3_000: 1e-4, 4_800: 5e-5, 7_200: 1e-5}
 GOOGLENET = staircase(0.01, 0.96, Fraction(8 * IMAGENET, 32), 10_000_000)
 # Its quick_solver.prototxt: 0.01 (1 - k / 2,400,000)^0.5; three quarters and 84 % of the way leave 0.5 and 0.4.
 POLY = {0: 0.01, 1_800_000: 0.005, 2_016_000: 0.004, 2_399_999: 0.01 / 2_400_000**0.5}
-# Ioffe & Szegedy 2015, section 4.2: 30 times 0.0015, six times as fast.
+# Ioffe & Szegedy 2015, section 4.2: 0.0015, lowered as GoogLeNet's; 5 and 30 times that, lowered six times as fast.
+BN_BASELINE = staircase(0.0015, 0.96, Fraction(8 * IMAGENET, 32), 31_000_000)
+BN_X5 = staircase(0.0075, 0.96, Fraction(8 * IMAGENET, 6 * 32), 6_000_000)
 BN_INCEPTION = staircase(0.045, 0.96, Fraction(8 * IMAGENET, 6 * 32), 6_000_000)
 # Tan & Le 2019, section 5.2: 0.97 every 2.4 epochs; models/official/efficientnet: 350 epochs at 2,048 images, 0.016 for
 # every 256 of them, and 5 epochs (3,127.9 steps) of warm-up.
@@ -124,6 +130,8 @@ RECIPES = {
     "allcnn_augmented": ALLCNN,
     "allcnn_imagenet": Row("allcnn_imagenet", IMAGENET, 450_000, NIN_IMAGENET),  # the same rates
     "bn_inception": Row("bn_inception", IMAGENET, 6_000_000, BN_INCEPTION),
+    "bn_inception_baseline": Row("bn_inception", IMAGENET, 31_000_000, BN_BASELINE),
+    "bn_inception_x5": Row("bn_inception", IMAGENET, 6_000_000, BN_X5),
     "bvlc_alexnet": Row("caffenet", IMAGENET, 450_000, CAFFENET, groups={"*.bias": 2}),
     "bvlc_quick": Row("googlenet", IMAGENET, 2_400_000, at=POLY, groups={"*.bias": 2}),
     "caffenet": Row("caffenet", IMAGENET, 450_000, CAFFENET, groups={"*.bias": 2}),
@@ -147,13 +155,18 @@ RECIPES = {
     "nin_imagenet": Row("nin_imagenet", IMAGENET, 450_000, NIN_IMAGENET, groups={"*.bias": 2}),
     "nin_mnist": Row("nin_cifar", MNIST, 121_875, NIN_MNIST, groups=NIN_GROUPS),
     "preact_resnet": Row("preact_resnet200", IMAGENET, 450_410, RESNET),
+    # As ImageNet's, for 90 epochs; 200 of CIFAR in batches of 64, lower from the 81st and the 122nd on.
+    "preact_resnet_aspect": Row("preact_resnet200", IMAGENET, 450_410, RESNET),
+    "preact_resnet_cifar_64": Row("preact_resnet1001", CIFAR, 156_250, BATCH_64),
     "preact_resnet_cifar": Row("preact_resnet110", CIFAR, 64_000, WARM_UP),
     "resnet": Row("resnet50", IMAGENET, 600_000, RESNET),
     "resnet_cifar": Row("resnet20", CIFAR, 64_000, RESNET_CIFAR),
     "resnet_cifar_warmup": Row("resnet110", CIFAR, 64_000, WARM_UP, training=ERRORS),
     "vgg": VGG,
+    "vgg_384": VGG_ON,
     "vgg_from_a": VGG,
     "vgg_glorot": VGG,
+    "vgg_jitter": VGG_ON,
     "zfnet": Row("zfnet", HELD_OUT, 695_169, STANDSTILL, looks=9_931),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
-from topfive import whitening
+from topfive import predecessors, whitening
 from topfive.activation_checkpointing import checkpoint_activations
 from topfive.architecture import architecture
 from topfive.batch_transforms import MeanImage, Pipeline, Until
@@ -89,7 +89,8 @@ def _steps(config: dict[str, Any], clock: Clock) -> int:
 
 
 def network(config: dict[str, Any], classes: int) -> torch.nn.Module:
-    """The network with its paper's first weights, drawn by the run's seed."""
+    """The network with its paper's first weights, drawn by the run's seed or those of another run."""
+    predecessors.demand(config)
     pl.seed_everything(config["seed"], verbose=False)
     net = architecture(config, classes)
     if config["recipe"]["initialization"] is not None:

@@ -10,12 +10,12 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
-from topfive import choice, published, results
+from topfive import choice, predecessors, published, results
 from topfive.classifier import Classifier, Count
 from topfive.departures import departures
 from topfive.loaders.datamodule import DataModule
 from topfive.report import table
-from topfive.runs import CHECKPOINT, Run, identity
+from topfive.runs import Run, identity
 
 
 def score(count: Count, protocol: str, split: str) -> results.Score:
@@ -42,6 +42,7 @@ def record(
         seed=config["seed"],
         scores=(score(module.scores[0], data.protocol.name, data.dataset.reported_name),),
         departures=tuple(departures(config, selection)),
+        started_from=predecessors.origin(config),
         trained_on={
             "split": "train",
             "n": len(data.train_ids),
@@ -72,14 +73,11 @@ def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
     recipe = dict(config["recipe"])
     start = recipe["initialization"]
     if start is not None and start.get("checkpoint"):
-        recipe["initialization"] = {**start, "checkpoint": _run_named(start["checkpoint"])}
+        recipe["initialization"] = {
+            **start,
+            "checkpoint": predecessors.named(Path(start["checkpoint"])),
+        }
     return {**config, "data": data, "recipe": recipe, "resume": None, "selection": None}
-
-
-def _run_named(path: str) -> str:
-    """Of the path of a run, what train.py named it: MODEL/RECIPE/TIME."""
-    parts = Path(path).parts
-    return "/".join((parts[:-1] if parts[-1] == CHECKPOINT else parts)[-3:])
 
 
 def _command() -> str:

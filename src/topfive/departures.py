@@ -1,8 +1,10 @@
 """What a run does otherwise than its paper: its configuration against the model's own."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from topfive import predecessors
 from topfive.config import compose
 from topfive.published import data_sets, recipes
 from topfive.runs import flatten, subject
@@ -13,12 +15,12 @@ def departures(config: Mapping[str, Any], selection: Mapping[str, Any] | None = 
 
     The recipe's own list comes first. Options of the network are not listed: published numbers are
     matched on them. Where another recipe or data set was chosen, that one line stands for all its
-    values. Where the paper took the best of several values (the recipe's `candidates`), one that a
-    sweep chose among just those is no departure (`selection`, as `choice.of` reads it); one that
-    was taken by hand is.
+    values. A run that starts from another has the departures of that one, too. Where the paper took
+    the best of several values (the recipe's `candidates`), one that a sweep chose among just those is
+    no departure (`selection`, as `choice.of` reads it); one that was taken by hand is.
     """
     ours, theirs = config["choices"], compose([f"model={config['choices']['model']}"])
-    listed = list(config["recipe"]["departures"])
+    listed = [*config["recipe"]["departures"], *predecessors.departures(config)]
     base = [f"model={ours['model']}"]
     for group, reported in (("recipe", recipes), ("data", data_sets)):
         # What a paper reports this network under is no departure.
@@ -30,15 +32,15 @@ def departures(config: Mapping[str, Any], selection: Mapping[str, Any] | None = 
     # The same choices without any value overruled.
     plain = flatten(subject(compose(base)))
     here = flatten(subject(config))
+    said = {"recipe.departures"}
+    if config["recipe"].get("starts_from"):
+        said.add(predecessors.KEY)  # the paper itself started from a run
+    if here.get(predecessors.KEY) is not None:
+        here[predecessors.KEY] = predecessors.named(Path(here[predecessors.KEY]))
     for key in sorted(here.keys() | plain.keys()):
-        decides = (
-            key.partition(".")[0] in ("recipe", "data", "trainer") and key != "recipe.departures"
-        )
-        if (
-            decides
-            and here.get(key) != plain.get(key)
-            and not _chosen_as_paper(key, config, selection)
-        ):
+        decides = key.partition(".")[0] in ("recipe", "data", "trainer") and key not in said
+        same = here.get(key) == plain.get(key)
+        if decides and not same and not _chosen_as_paper(key, config, selection):
             listed.append(f"{key}={_text(here.get(key))} (paper: {_paper(key, config, plain)})")
     return listed
 

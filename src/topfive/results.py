@@ -66,6 +66,7 @@ class Record:
     images_per_second: float | None = None
     threads: int | None = None
     selection: Mapping[str, Json] = field(default_factory=dict)
+    started_from: Mapping[str, Json] | None = None  # see predecessors.origin
     path: Path | None = field(default=None, compare=False)
 
 
@@ -88,6 +89,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "images_per_second": (*_NUMBER, type(None)), "threads": (int, type(None)), "selection": (dict, type(None)),
+    "started_from": (dict, type(None)),
 }  # fmt: skip
 _SCORE_KINDS: dict[str, tuple[type, ...]] = {
     "protocol": (str,), "split": (str,), "n": (int,), "top1_errors": (int,),

@@ -121,8 +121,13 @@ def _unfinished(directory: Path, wanted: str) -> Path | None:
     return max(candidates)[1] if candidates else None
 
 
+def checkpoint_of(path: Path) -> Path:
+    """The checkpoint of a run that is named by its directory, or by the file itself."""
+    return path / CHECKPOINT if path.is_dir() else path
+
+
 def _named(path: Path) -> Run:
-    checkpoint = path / CHECKPOINT if path.is_dir() else path
+    checkpoint = checkpoint_of(path)
     if not checkpoint.exists():
         raise Problem(
             f"resume={path}: there is no checkpoint {checkpoint}. Name a run directory, a checkpoint "
