@@ -45,6 +45,7 @@ class Trace(pl.Callback):
 def losses(folder: Path, *overrides: str) -> dict[str, Any]:
     """Trains in `folder`: the loss of every step, and the parameters that did not move."""
     quiet_lightning()
+    folder.mkdir(parents=True, exist_ok=True)
     config = compose(
         [*overrides, "trainer.progress=false", "logger=csv", "trainer.check_every=1000"]
     )
