@@ -12,6 +12,8 @@ from trace_losses import losses
 
 FOLDER = Path(__file__).with_name("traces")
 STEPS = 20
+# The recipes' own, but for the batch; and for the rate where at such a batch theirs diverges, leaves only zeros
+# behind the last ReLU, or turns the last bit of float64 into more than 1e-8.
 PHOTOGRAPHS = ["data=folder", "recipe.batch_size=4"]
 CIFAR = ["data=cifar10", "data.per_class=20", "recipe.batch_size=4"]
 TRACES: dict[str, Sequence[str]] = {
@@ -22,18 +24,18 @@ TRACES: dict[str, Sequence[str]] = {
     "caffenet": [*PHOTOGRAPHS, *NETWORKS["caffenet"], "model.fc=256", "recipe.schedule.rate=0.001"],
     "zfnet": [*PHOTOGRAPHS, *NETWORKS["zfnet"], "model.fc=256"],
     "cuda_convnet": CIFAR,
-    "nin_cifar": CIFAR,
-    "nin_imagenet": [*PHOTOGRAPHS, *NETWORKS["nin_imagenet"]],
+    "nin_cifar": [*CIFAR, "recipe.batch_size=2", "recipe.schedule.rate=0.01"],
+    "nin_imagenet": [*PHOTOGRAPHS, *NETWORKS["nin_imagenet"], "recipe.schedule.rate=0.001"],
     "allcnn_c": CIFAR,
-    "allcnn_imagenet": [*PHOTOGRAPHS, *NETWORKS["allcnn_imagenet"]],
+    "allcnn_imagenet": [*PHOTOGRAPHS, *NETWORKS["allcnn_imagenet"], "recipe.schedule.rate=0.001"],
     # From N(0, 0.01) net A stays where it is for longer than this; section 3.1 names the remedy.
     "vgg11": [*PHOTOGRAPHS, "recipe=vgg_glorot", *NETWORKS["vgg11"]],
     "googlenet": [*PHOTOGRAPHS, *NETWORKS["googlenet"]],
     "bn_inception": [*PHOTOGRAPHS, *NETWORKS["bn_inception"]],
     "resnet18": [*PHOTOGRAPHS, *photographs(64, *RANGE), "recipe.mean.shorter=73", "recipe.bn_batch=4"],
-    "resnet20": [*CIFAR, "recipe.batch_size=16", "recipe.bn_batch=8"],
+    "resnet20": [*CIFAR, "recipe.batch_size=16", "recipe.bn_batch=8", "recipe.schedule.rate=0.01"],
     "preact_resnet164": [*CIFAR, "recipe.bn_batch=4", "model.depth=20"],
-    "efficientnet_b0": [*PHOTOGRAPHS, *NETWORKS["efficientnet_b0"]],
+    "efficientnet_b0": [*PHOTOGRAPHS, *NETWORKS["efficientnet_b0"], "recipe.schedule.rate=0.00025"],
 }  # fmt: skip
 
 
