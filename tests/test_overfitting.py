@@ -1,9 +1,9 @@
 """Every network of conf/model learns four images by heart, under its own recipe.
 
-Criterion: some steps on one batch, at the recipe's own optimizer, rates, decay and first weights, bring the
-batch's loss below a third of what it was (half is what remains where one
-class alone is learned). It is measured with dropout off, and over the batch's own statistics where layers normalize; training itself leaves nothing out. What departs from the recipe, or from the
-network, is said in the table.
+Criterion: some steps on one batch, at the recipe's own optimizer, rates, decay and first weights, bring
+the batch's loss below a third of what it was (half is what remains where one class alone is learned). It
+is measured with dropout off, and over the batch's own statistics where layers normalize; training itself
+leaves nothing out. What departs from the recipe, or from the network, is said in the table.
 """
 
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ TRACES: dict[str, Sequence[str]] = {
     "nin_cifar": [*CIFAR, "recipe.batch_size=2", "recipe.schedule.rate=0.01"],
     "nin_imagenet": [*PHOTOGRAPHS, *NETWORKS["nin_imagenet"], "recipe.schedule.rate=0.001"],
     "allcnn_c": CIFAR,
-    "allcnn_imagenet": [*PHOTOGRAPHS, *NETWORKS["allcnn_imagenet"], "recipe.schedule.rate=0.001"],
+    "allcnn_imagenet": [*PHOTOGRAPHS, *NETWORKS["allcnn_imagenet"], "recipe.schedule.rate=0.0001"],
     # From N(0, 0.01) net A stays where it is for longer than this; section 3.1 names the remedy.
     "vgg11": [*PHOTOGRAPHS, "recipe=vgg_glorot", *NETWORKS["vgg11"]],
     "googlenet": [*PHOTOGRAPHS, *NETWORKS["googlenet"]],
