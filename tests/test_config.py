@@ -52,6 +52,7 @@ TRAINER = {
     *("accelerator", "devices", "num_nodes", "precision", "max_steps", "max_epochs"),
     *("accumulate_grad_batches", "check_every", "checkpoint_minutes", "checkpoint_every"),
     *("deterministic", "channels_last", "checkpoint_activations", "compile", "progress"),
+    "gradient_flow",
 }  # build.py
 LOGGER = {"wandb", "project", "entity"}  # loggers.py
 # What the code itself gives to a target beside its keys.

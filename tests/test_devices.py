@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from flow_rows import assert_same_flow
 
 pytestmark = pytest.mark.timeout(900)  # several processes on two cores
 SCRIPT = Path(__file__).with_name("trace_losses.py")
@@ -39,10 +40,13 @@ def test_two_processes_have_the_losses_of_one_to_1e_8_over_20_steps(
     real_data: Path, tmp_path: Path
 ) -> None:
     root = f"data.root={real_data}"
-    one = losses(tmp_path, "one", *RESNET, root)
-    two = losses(tmp_path, "two", *RESNET, root, "trainer.devices=2", world_size=2)
+    watched = [*RESNET, root, "trainer.gradient_flow=10"]
+    one = losses(tmp_path / "1", "one", *watched)
+    two = losses(tmp_path / "2", "two", *watched, "trainer.devices=2", world_size=2)
     assert one == pytest.approx(two, abs=1e-8, rel=0)
     assert one[0] != pytest.approx(one[-1], abs=1e-3)  # it does train
+    # Nor does the layers' gradient flow tell how many there were.
+    assert_same_flow(tmp_path / "2", tmp_path / "1")
 
 
 def test_statistics_shared_between_devices_and_the_torch_loader_leave_the_losses_as_they_are(

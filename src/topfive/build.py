@@ -20,6 +20,7 @@ from topfive.clock import Clock
 from topfive.crops import Crop, Warp
 from topfive.curve import Curve
 from topfive.datasets import Dataset
+from topfive.gradient_flow import gradient_flow
 from topfive.loaders.datamodule import DataModule, LoaderSettings
 from topfive.loggers import loggers
 from topfive.mean_image import mean_image
@@ -275,7 +276,12 @@ def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
         log_every_n_steps=1,
         accumulate_grad_batches=rounds,
         logger=loggers(config["logger"], run.directory, config, identity(config)),
-        callbacks=[*_callbacks(options), *recipes, checkpoint],
+        callbacks=[
+            *_callbacks(options),
+            *gradient_flow(config, run.directory),  # ahead of what a recipe does to gradients
+            *recipes,
+            checkpoint,
+        ],
         plugins=[DurableCheckpointIO()],
         default_root_dir=run.directory,
     )

@@ -3,6 +3,7 @@
 import csv
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ COLUMNS = (
     "learning_rate",
     "images_per_second",
 )
+
+
+def drop_after(path: Path, columns: Sequence[str], step: int) -> None:
+    """Keeps the rows of a CSV file up to `step`, less one that a crash cut short."""
+    if not path.exists():
+        return
+    with open(path, newline="") as file:
+        whole = [row for row in csv.DictReader(file) if None not in row.values()]
+    kept = [row for row in whole if int(row["step"]) <= step]
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(kept)
+    os.replace(temporary, path)
 
 
 class Curve(Logger):
@@ -47,17 +63,7 @@ class Curve(Logger):
     @rank_zero_only
     def resume_at(self, step: int) -> None:
         """Keeps the rows up to `step`, less one that a crash cut short."""
-        if not self.path.exists():
-            return
-        with open(self.path, newline="") as file:
-            whole = [row for row in csv.DictReader(file) if None not in row.values()]
-        kept = [row for row in whole if int(row["step"]) <= step]
-        temporary = self.path.with_suffix(".tmp")
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(kept)
-        os.replace(temporary, self.path)
+        drop_after(self.path, COLUMNS, step)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
