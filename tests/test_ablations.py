@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 import torch
 import yaml
-from compositions import composed, every_side, is_whole
+from compositions import composed, every_side
 from hydra.utils import instantiate
 
 from topfive import ablations
@@ -20,7 +20,7 @@ from topfive.published import load as published
 from topfive.runs import identity
 
 CLASSES = {"imagenet": 1000, "cifar10": 10, "cifar100": 100}
-WHOLE = [name for name in ablations.names() if is_whole(name)]
+NAMES = ablations.names()
 SIDES = list(every_side())
 
 
@@ -49,7 +49,7 @@ def test_a_side_is_what_its_overrides_make_of_the_choices_among_them(command):
     assert composed(*command) == expected
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_no_two_sides_of_an_ablation_are_the_same_run(name):
     runs = []
     for command in SIDES:
@@ -139,7 +139,7 @@ def printed_differences(ablation, side, quantity):
 
 
 # The number of the color noise is of the recipe, and filed under no network.
-@pytest.mark.parametrize("name", [name for name in WHOLE if name != "alexnet_color"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "alexnet_color"])
 def test_an_expected_difference_is_that_of_the_published_numbers(name):
     ablation = ablations.load(name)
     for side, expected in ablation.expected.items():
