@@ -27,6 +27,7 @@ from topfive.quiet import quiet_lightning
 from topfive.schedules import Clock
 
 IMAGES, CLASSES = 4, 2
+FOR_THE_TEST = {"average", "statistics"}  # callbacks that are not about training
 MODELS = Path(topfive.__file__).parent / "models"
 
 
@@ -93,6 +94,7 @@ def learned(name: str, case: Case, folder) -> tuple[float, float]:
     config = compose([f"model={name}", f"recipe.bn_batch={IMAGES}", *case.departures, *case.others])
     module = classifier(config, case.steps)
     online = config["recipe"]["online"] is not None
+    callbacks = config["recipe"].get("callbacks", {})
     one = batch(config["recipe"]["crop"]["size"], config["recipe"]["channels"], 25 if online else 1)
     before = loss(module, one)
     module.train()
@@ -105,7 +107,7 @@ def learned(name: str, case: Case, folder) -> tuple[float, float]:
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
-        callbacks=[instantiate(c) for c in config["recipe"].get("callbacks", {}).values()],
+        callbacks=[instantiate(c) for name, c in callbacks.items() if name not in FOR_THE_TEST],
     )
     trainer.fit(module, datamodule=OneBatch(one, case.steps))
     return before, loss(module, one)
@@ -125,7 +127,13 @@ FIRST = {
     "bn_inception": Case(10, small(64)),
     "resnet20": Case(10),
     "preact_resnet164": Case(10, ("model.depth=20",)),
-    "efficientnet_b0": Case(10, small(64)),
+    "efficientnet_b0": Case(
+        10,
+        small(64),
+        # Five epochs to warm up are more than this run has; the rate was made for batches of 2,048; and smoothed labels
+        # are there to forbid what is asked here.
+        ("recipe.schedule.warmup=null", "recipe.schedule.rate=0.016", "recipe.loss.smoothing=0"),
+    ),
 }  # fmt: skip
 ZEROS = (
     "recipe.schedule.rate=0.003",
@@ -146,7 +154,11 @@ OTHERS = {
     "convpool_cnn_a": Case(60, (), ZEROS),
     # Its loss stays at log 2 for sixty steps at 0.005.
     "alexnet": Case(60, small(67, "model.fc=256"), ("recipe.schedule.rate=0.02",)),
+    "vgg16_1x1": Case(30, small(32), ("recipe=vgg_glorot",)),
+    "zfnet_big": Case(20, small(64), ("recipe.schedule.rate=0.1",)),  # as zfnet
     "vgg11_lrn": Case(16, small(32), ("recipe=vgg_glorot",)),
+    # With the ReLU over the classes one of two is put out, and the loss stays at half of log 2.
+    "nin_imagenet": Case(40, small(99, "model.class_relu=false"), ("recipe.schedule.rate=0.001",)),
     "allcnn_imagenet": Case(20, small(99), ("recipe.schedule.rate=0.001",)),  # 0.01: zeros alone
     "resnet18": Case(10, small(32)),
     "resnet50": Case(10, small(64)),
@@ -158,8 +170,6 @@ DEEPER = {
     "preact_resnet110", "preact_resnet1001", "resnet34", "resnet101", "resnet152", "plain18", "plain34",
     "vgg13", "vgg16", "vgg19",
 }  # fmt: skip
-# Where no rate was found yet at which four images are learned in sixty steps, or none was looked for.
-UNSETTLED = {"nin_imagenet", "vgg16_1x1", "zfnet_big"}  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:You defined a .validation_step. but have no .val_dataloader")
@@ -172,7 +182,7 @@ def test_four_images_are_learned_by_heart(name, tmp_path):
 
 
 def test_every_network_is_learned_from_or_named_as_left_out():
-    named = [*FIRST, *OTHERS, *DEEPER, *UNSETTLED]
+    named = [*FIRST, *OTHERS, *DEEPER]
     assert sorted(named) == sorted(options("model"))
 
 
