@@ -24,6 +24,7 @@ from topfive.config import CONF, GROUPS, compose, options, settle
 from topfive.loaders.batch import still
 from topfive.loaders.datamodule import LoaderSettings
 from topfive.parameter_groups import parameter_groups
+from topfive.preprocessing import transform
 from topfive.problems import Problem
 
 TRAIN = str(CONF.parent / "train.py")
@@ -96,10 +97,10 @@ def assert_is_read(config):
             assert_takes(f"callbacks.{name}", callback)
     if "starts_from" in recipe:
         assert recipe["starts_from"].keys() == {"model", "recipes", "instead"}
-    for k, transform in enumerate(recipe["transforms"]):
-        assert_takes(f"transforms[{k}]", {k: v for k, v in transform.items() if k != "until"})
-        if "until" in transform:
-            unit(transform["until"])
+    for k, entry in enumerate(recipe["transforms"]):
+        assert_takes(f"transforms[{k}]", {k: v for k, v in entry.items() if k != "until"})
+        if "until" in entry:
+            unit(entry["until"])
     if recipe["initialization"] is not None:
         assert_takes("initialization", recipe["initialization"], SUPPLIED["initialization"])
     for name in {"augment", "mixup", "sizes"} & recipe.keys():
@@ -210,7 +211,7 @@ def test_a_model_builds_with_its_papers_recipe_data_and_protocol(model):
 def test_the_transforms_of_a_recipe_build_and_keep_the_shape_of_a_batch(recipe):
     config = composed("model=resnet20", f"recipe={recipe}")["recipe"]
     clock = Clock(1000, config["batch_size"])
-    pipeline = Pipeline([build.transform(entry, clock) for entry in config["transforms"]])
+    pipeline = Pipeline([transform(entry, clock) for entry in config["transforms"]])
     size = config["crop"]["size"]
     images = torch.from_numpy(
         np.random.default_rng(0).integers(0, 256, (4, config["channels"], size, size), np.uint8)
@@ -226,7 +227,7 @@ def test_nothing_that_is_done_on_the_device_waits_for_the_host(recipe):
     # A tensor on meta has no values: whatever asks for one, as a copy to the host would, raises.
     config = composed("model=resnet20", f"recipe={recipe}")["recipe"]
     channels, size = config["channels"], config["crop"]["size"]
-    transforms = [build.transform(t, Clock(1000, 10)) for t in config["transforms"]]
+    transforms = [transform(t, Clock(1000, 10)) for t in config["transforms"]]
     if config["mean"] is not None:
         mean = torch.zeros(channels, size + 8, size + 8)
         transforms.insert(0, MeanImage(mean, config["mean"]["follows_crop"]))

@@ -13,6 +13,7 @@ from topfive.batch_transforms import PCAColor, Pipeline, Until
 from topfive.clock import Clock
 from topfive.config import compose
 from topfive.loaders.batch import Batch, still
+from topfive.preprocessing import pipeline, transform
 from topfive.problems import Problem
 from topfive.runs import Run
 
@@ -44,7 +45,7 @@ class Recorder(nn.Module):
 
 
 def test_a_transform_works_until_its_step_and_not_from_then_on() -> None:
-    pipeline = Pipeline([build.transform(COLOR, replace(ALEXNET, images=1280))])
+    pipeline = Pipeline([transform(COLOR, replace(ALEXNET, images=1280))])
     views = []
     for step in (0, 669, 670, 9999, 669):  # 67 epochs of 10 steps
         pipeline.set_step(step)
@@ -70,9 +71,9 @@ def test_a_transform_works_until_its_step_and_not_from_then_on() -> None:
 def test_the_color_noise_ends_with_epoch_67_and_is_squeezed_with_the_whole(
     shorten: float, end: int
 ) -> None:
-    transform = build.transform(COLOR, replace(ALEXNET, shorten=shorten))
-    assert isinstance(transform, Until)
-    assert transform.end == end
+    late = transform(COLOR, replace(ALEXNET, shorten=shorten))
+    assert isinstance(late, Until)
+    assert late.end == end
 
 
 def test_recipe_shorten_moves_the_end_of_a_transform(class_folders: Path) -> None:
@@ -81,7 +82,8 @@ def test_recipe_shorten_moves_the_end_of_a_transform(class_folders: Path) -> Non
     shorten = ["recipe.batch_size=7", "recipe.shorten={iterations:13}", "recipe.mean=null"]
     config = compose(["model=alexnet", "recipe=alexnet_code", *small, *data, *shorten])
     # 7 images a step and an epoch: 91 steps are squeezed into 13, 67 into 67 / 7 = 9.6.
-    (color,) = build.pipeline(config, build.data_module(config)).transforms
+    data = build.data_module(config)
+    (color,) = pipeline(config, data, build.clock(config, data)).transforms
     assert isinstance(color, Until)
     assert color.end == 10
 
@@ -100,14 +102,14 @@ def test_evaluation_views_pass_through_whatever_the_step() -> None:
 def test_an_entry_without_until_is_the_transform_itself_and_no_entry_is_changed() -> None:
     before = dict(COLOR)
     plain = {key: value for key, value in COLOR.items() if key != "until"}
-    assert isinstance(build.transform(plain, ALEXNET), PCAColor)
-    build.transform(COLOR, ALEXNET)
+    assert isinstance(transform(plain, ALEXNET), PCAColor)
+    transform(COLOR, ALEXNET)
     assert before == COLOR
 
 
 def test_an_until_of_no_unit_is_a_problem() -> None:
     with pytest.raises(Problem, match=r"found the length \{'steps': 3\}"):
-        build.transform({**COLOR, "until": {"steps": 3}}, ALEXNET)
+        transform({**COLOR, "until": {"steps": 3}}, ALEXNET)
 
 
 def fit(folder: Path, checkpoint: Path | None) -> None:
@@ -140,8 +142,8 @@ def test_a_run_tells_its_transforms_the_step_after_a_resume_too(
 
 def test_the_codes_color_noise_is_followed_by_a_division_by_1_1() -> None:
     color = {key: value for key, value in COLOR.items() if key not in ("until", "divisor")}
-    noisy = build.transform(color, ALEXNET)(IMAGES.float(), BATCH)
-    divided = build.transform(COLOR, ALEXNET)(IMAGES.float(), BATCH)
+    noisy = transform(color, ALEXNET)(IMAGES.float(), BATCH)
+    divided = transform(COLOR, ALEXNET)(IMAGES.float(), BATCH)
     assert color["strength"] == 0.1
     torch.testing.assert_close(divided * 1.1, noisy)
-    assert torch.equal(build.transform(COLOR, ALEXNET)(IMAGES.float(), None), IMAGES.float())
+    assert torch.equal(transform(COLOR, ALEXNET)(IMAGES.float(), None), IMAGES.float())

@@ -15,6 +15,7 @@ from topfive.config import compose
 from topfive.crops import AreaAspect, Crop, FixedTen, Shift, ShorterSide, Warp
 from topfive.datasets import Photographs
 from topfive.order import Share
+from topfive.preprocessing import pipeline
 from topfive.problems import Problem
 
 SIDE, SIZE = 40, 32
@@ -108,7 +109,8 @@ def configured(class_folders: Path, *overrides: str) -> tuple[MeanImage, int]:
     """The mean image of a small run, and the size of its crop."""
     data = ["data=folder", f"data.root={class_folders}", "data.minival=1", "loader.workers=0"]
     config = compose([*data, "trainer.progress=false", "recipe.crop.size=32", *overrides])
-    mean = build.pipeline(config, build.data_module(config)).transforms[0]
+    data = build.data_module(config)
+    mean = pipeline(config, data, build.clock(config, data)).transforms[0]
     assert isinstance(mean, MeanImage)
     return mean, config["recipe"]["crop"]["size"]
 

@@ -14,6 +14,7 @@ from topfive import mean_image as module
 from topfive.config import compose
 from topfive.datasets import Photographs, Pixels, folders
 from topfive.mean_image import mean_image
+from topfive.preprocessing import pipeline
 from topfive.problems import Problem
 
 SIZE, SHORTER = 48, 64
@@ -89,7 +90,8 @@ def test_the_mean_is_warped_and_whole_where_the_crops_are_and_it_follows_them(
     data = ["data=folder", f"data.root={root}", "data.minival=1", "loader.workers=0"]
     side = ["recipe.crop.side=40"] if model == "caffenet" else []
     config = compose([f"model={model}", *small, *side, *data])
-    build.pipeline(config, build.data_module(config))
+    data = build.data_module(config)
+    pipeline(config, data, build.clock(config, data))
     (kept,) = (root / ".topfive").iterdir()
     assert kept.name.endswith(".npy")
     assert kept_as in kept.name

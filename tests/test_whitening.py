@@ -14,6 +14,7 @@ from topfive.config import compose
 from topfive.crops import Crop, Shift, ShorterSide
 from topfive.datasets import Images, Pixels, folders
 from topfive.order import TrainingOrder
+from topfive.preprocessing import pipeline
 from topfive.problems import Problem
 from topfive.whitening import Whitening, fitted
 
@@ -199,7 +200,7 @@ def test_views_of_another_size_are_a_problem(tmp_path: Path) -> None:
 
 
 class Data:
-    """What build.pipeline asks of a DataModule."""
+    """What preprocessing.pipeline asks of a DataModule."""
 
     def __init__(self, images: Pixels, crop: Crop):
         self.dataset, self.crop = type("Set", (), {"train": images}), crop
@@ -217,7 +218,8 @@ def by_recipe(name: str, root: Path, *overrides: str) -> Pipeline:
         ]
     )
     crop = Shift(SIDE, by=1, flip=True)  # as the papers' augmented runs have
-    return build.pipeline(config, Data(pixels(), crop))  # type: ignore[arg-type]
+    data: Any = Data(pixels(), crop)
+    return pipeline(config, data, build.clock(config, data))
 
 
 @pytest.mark.parametrize("name", ["nin_cifar", "allcnn_c"])

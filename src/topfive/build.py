@@ -10,20 +10,17 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
-from topfive import predecessors, whitening
+from topfive import predecessors, preprocessing
 from topfive.activation_checkpointing import checkpoint_activations
 from topfive.architecture import architecture
-from topfive.batch_transforms import MeanImage, Pipeline, Until
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
 from topfive.classifier import Classifier
 from topfive.clock import Clock
-from topfive.crops import Crop, Warp
 from topfive.curve import Curve
 from topfive.datasets import Dataset
 from topfive.gradient_flow import gradient_flow
 from topfive.loaders.datamodule import DataModule, LoaderSettings
 from topfive.loggers import loggers
-from topfive.mean_image import mean_image
 from topfive.problems import Problem
 from topfive.progress import Progress
 from topfive.rates import listens
@@ -99,65 +96,6 @@ def network(config: dict[str, Any], classes: int) -> torch.nn.Module:
     return net
 
 
-def transform(entry: dict[str, Any], clock: Clock) -> torch.nn.Module:
-    """A recipe's entry under `transforms`; `until` beside its `_target_` is the length after which it ends."""
-    entry = dict(entry)
-    until = entry.pop("until", None)
-    module: torch.nn.Module = instantiate(entry, _convert_="all")
-    return module if until is None else Until(module, clock.steps(until))
-
-
-def _mean_side(mean: dict[str, Any], crop: Crop) -> int:
-    """Side of the mean of resized images: the crop's, or its whole frame's where the mean follows it."""
-    if not (mean["follows_crop"] and crop.resizes):
-        return crop.size
-    if crop.frame is None:
-        raise Problem(
-            "recipe.mean.follows_crop=true, and this crop has no place in a square of one size: choose "
-            "recipe.mean.follows_crop=false, which subtracts the mean's central window, or another crop."
-        )
-    if crop.frame != mean["shorter"]:
-        raise Problem(
-            f"recipe.mean.shorter={mean['shorter']}, and the crop that the mean image follows lies in a square "
-            f"of {crop.frame}: set recipe.mean.shorter={crop.frame}."
-        )
-    return crop.frame
-
-
-def pipeline(config: dict[str, Any], data: DataModule) -> Pipeline:
-    """What is done to a uint8 batch on the device before the network sees it."""
-    recipe, progress = config["recipe"], config["trainer"]["progress"]
-    transforms = [transform(entry, clock(config, data)) for entry in recipe["transforms"]]
-    mean, root = recipe["mean"], config["data"].get("root")
-    cache = Path(root) / ".topfive" if root else Path("outputs") / ".topfive"
-    if mean is not None:
-        image = mean_image(
-            data.dataset.train,
-            data.train_ids,
-            _mean_side(mean, data.crop),
-            mean["shorter"],
-            cache,
-            progress,
-            warped=isinstance(data.crop, Warp),
-        )
-        stretch = mean["shorter"] is not None
-        transforms.insert(0, MeanImage(image, mean["follows_crop"], stretch))
-    if recipe.get("whitening") is not None:  # older runs were made without the key
-        white = whitening.fitted(
-            data.dataset.train,
-            data.train_ids,
-            data.crop,
-            Pipeline(transforms),
-            {key: recipe[key] for key in ("mean", "transforms")},
-            recipe["whitening"]["bias"],
-            cache,
-            progress,
-        )
-        transforms.append(white)
-    layout = torch.channels_last if config["trainer"]["channels_last"] else torch.contiguous_format
-    return Pipeline(transforms, layout)
-
-
 def classifier(
     config: dict[str, Any], data: DataModule, trainer: pl.Trainer, trained: bool
 ) -> Classifier:
@@ -169,7 +107,7 @@ def classifier(
     per_device = per_device_batch(config["recipe"], trainer)
     module = Classifier(
         net,
-        pipeline(config, data),
+        preprocessing.pipeline(config, data, clock(config, data)),
         config["recipe"],
         clock(config, data),
         classes,
