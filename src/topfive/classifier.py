@@ -24,6 +24,7 @@ from topfive.rates import Rates
 WINDOW = (
     50  # steps over which training loss and error are averaged, logged and heard by the schedule
 )
+VANISHED = 1e-20  # a rate that moves no weight any more; a cosine's last is above 1e-14
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,12 @@ class Classifier(pl.LightningModule):
     # -- training ---------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
+        if self.schedule(self.trainer.max_steps - 1) < VANISHED:
+            raise Problem(
+                f"the rate would vanish before the last of {self.trainer.max_steps} steps: recipe.duration and "
+                f"recipe.schedule count in different units, which belong together on the paper's own set alone. Give "
+                f"the duration in the schedule's: '+recipe.duration={{epochs:250,iterations:null}}'."
+            )
         self.window = Tally(self.device, self.num_classes)
         self.carried = 0 if self.resumed_window is None else int(self.resumed_window[3])
         if self.resumed_window is not None and self.global_rank == 0:
