@@ -27,6 +27,7 @@ from topfive.clock import Clock
 from topfive.config import compose
 from topfive.inspect.network import CLASSES
 from topfive.loaders.batch import Batch
+from topfive.preprocessing import transform
 from topfive.quiet import quiet_lightning
 from topfive.whitening import Whitening
 
@@ -58,7 +59,8 @@ def batch(config: dict[str, Any], classes: int, device: torch.device) -> Batch:
 def module(config: dict[str, Any], classes: int) -> Classifier:
     """The classifier of `config`, with a flat mean image and an idle whitening in place of the data's."""
     recipe = config["recipe"]
-    transforms = [build.instantiate(t, _convert_="all") for t in recipe["transforms"]]
+    clock = Clock(images=50_000, batch=recipe["batch_size"])
+    transforms = [transform(entry, clock) for entry in recipe["transforms"]]
     if recipe["mean"] is not None:
         size = recipe["crop"]["size"]
         mean = torch.full((recipe["channels"], size, size), 120.0)
@@ -69,7 +71,6 @@ def module(config: dict[str, Any], classes: int) -> Classifier:
     last = config["trainer"]["channels_last"]
     layout = torch.channels_last if last else torch.contiguous_format
     net = build.network(config, classes)
-    clock = Clock(images=50_000, batch=recipe["batch_size"])
     made = Classifier(
         net, Pipeline(transforms, layout), recipe, clock, classes, 0, 1.0, recipe["batch_size"]
     )

@@ -21,10 +21,11 @@ import topfive
 from topfive import build
 from topfive.batch_transforms import MeanImage, Pipeline
 from topfive.classifier import Classifier
+from topfive.clock import Clock
 from topfive.config import compose, options
 from topfive.loaders.batch import Batch
+from topfive.preprocessing import transform
 from topfive.quiet import quiet_lightning
-from topfive.schedules import Clock
 
 IMAGES, CLASSES = 4, 2
 FOR_THE_TEST = {"average", "statistics"}  # callbacks that are not about training
@@ -71,12 +72,12 @@ class OneBatch(pl.LightningDataModule):
 def classifier(config, steps: int) -> Classifier:
     """As build.classifier, over a flat mean image and without whitening."""
     recipe = config["recipe"]
-    transforms = [instantiate(t, _convert_="all") for t in recipe["transforms"]]
+    clock = Clock(IMAGES * steps, IMAGES)  # one epoch
+    transforms = [transform(entry, clock) for entry in recipe["transforms"]]
     if recipe["mean"] is not None:
         flat = torch.full((recipe["channels"], *[recipe["crop"]["size"]] * 2), 110.0)
         transforms.insert(0, MeanImage(flat, recipe["mean"]["follows_crop"]))
     net = build.network(config, CLASSES)
-    clock = Clock(IMAGES * steps, IMAGES)  # one epoch
     return Classifier(net, Pipeline(transforms), recipe, clock, CLASSES, 0, 1.0, IMAGES)
 
 

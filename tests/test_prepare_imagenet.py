@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from topfive.datasets import imagenet_classes, imagenet_labels, imagenet_unpack, whole_files
+from topfive import whole_files
+from topfive.datasets import imagenet_classes, imagenet_labels, imagenet_unpack
 from topfive.datasets.jpeg_files import examine
 from topfive.datasets.prepare_imagenet import Expected, prepare
 from topfive.problems import Problem

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
-from topfive import predecessors, preprocessing
+from topfive import checkpoints, predecessors, preprocessing
 from topfive.activation_checkpointing import checkpoint_activations
 from topfive.architecture import architecture
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
@@ -58,8 +58,9 @@ def data_module(config: dict[str, Any]) -> DataModule:
         crop_shared_by=recipe.get("crop_shared_by", 1),
         augment=None if augment is None else instantiate(augment, _convert_="all"),
     )
-    module.steps = _steps(config, clock(config, module))
-    module.sizes = sizes_of_views(config, clock(config, module), module.crop.size)
+    laid = clock(config, module)
+    module.steps = _steps(config, laid)
+    module.sizes = sizes_of_views(config, laid, module.crop.size)
     return module
 
 
@@ -104,12 +105,12 @@ def classifier(
     net = architecture(config, classes) if trained else network(config, classes)
     if data.sizes is not None:
         refuse_smaller_views(config, classes, data.sizes(0))
-    per_device = per_device_batch(config["recipe"], trainer)
+    per_device, laid = per_device_batch(config["recipe"], trainer), clock(config, data)
     module = Classifier(
         net,
-        preprocessing.pipeline(config, data, clock(config, data)),
+        preprocessing.pipeline(config, data, laid),
         config["recipe"],
-        clock(config, data),
+        laid,
         classes,
         config["seed"],
         config["data"]["max_unreadable"],
@@ -147,12 +148,7 @@ def load_weights(module: Classifier, checkpoint: Path) -> None:
     """Puts a checkpoint's weights into `module`; raises Problem where it is absent, damaged or of another network."""
     if not checkpoint.exists():
         raise Problem(f"there is no checkpoint {checkpoint}: train the run first, or name another.")
-    try:
-        state = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
-    except Exception as error:
-        raise Problem(
-            f"the checkpoint {checkpoint} is damaged or not one of ours ({type(error).__name__}): name another run."
-        ) from error
+    state = checkpoints.read(checkpoint, "state_dict", "name another run.")
     missing, unexpected = module.load_state_dict(state, strict=False)
     if missing or unexpected:
         raise Problem(

@@ -19,6 +19,16 @@ from topfive.session import Interrupted
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def read(file: Path, key: str, remedy: str, mmap: bool = False) -> Any:
+    """What a checkpoint holds under `key`; a Problem with `remedy` where it is damaged or not one of ours."""
+    try:
+        return torch.load(file, weights_only=True, map_location="cpu", mmap=mmap)[key]
+    except Exception as error:
+        raise Problem(
+            f"the checkpoint {file} is damaged or not one of ours ({type(error).__name__}): {remedy}"
+        ) from error
+
+
 class DurableCheckpointIO(TorchCheckpointIO):
     """A checkpoint is complete or absent: a full disk or a power cut leaves the previous one."""
 

@@ -1,15 +1,14 @@
 """What a sweep tried on the minival, and which of it was chosen for the reported run."""
 
 import copy
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from topfive import whole_files
 from topfive.problems import Problem
 from topfive.results import Json, Record
 
@@ -82,7 +81,7 @@ def is_candidate(record: Record) -> bool:
 
 def group(config: Mapping[str, Any], key: str) -> str:
     """Twelve hexadecimal digits that runs share which differ in `key`, seed and being candidates only."""
-    from topfive.runs import subject
+    from topfive.runs import digest, subject
 
     common = copy.deepcopy(subject(config))
     del common["seed"]
@@ -92,20 +91,14 @@ def group(config: Mapping[str, Any], key: str) -> str:
     for name in parents:
         place = place[name]
     place.pop(last, None)
-    text = json.dumps([key, common], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return digest([key, common])
 
 
 def write(choice: Choice, path: Path) -> None:
     """Renamed into place once it is on the disk: whole or absent."""
     text = json.dumps(choice.content(), indent=1) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    whole_files.write(path, text.encode(), synced=True)
 
 
 def of(config: Mapping[str, Any]) -> dict[str, Json]:

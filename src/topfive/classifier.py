@@ -20,6 +20,7 @@ from topfive.losses import Auxiliary
 from topfive.parameter_groups import parameter_groups
 from topfive.problems import Diverged, Problem
 from topfive.rates import Rates
+from topfive.targets import partial
 
 WINDOW = (
     50  # steps over which training loss and error are averaged, logged and heard by the schedule
@@ -95,8 +96,8 @@ class Classifier(pl.LightningModule):
         self.schedule = Rates(recipe, clock)
         self.dropouts = [m for m in net.modules() if isinstance(m, Dropout)]
         self.automatic_optimization = recipe["online"] is None
-        mixup = recipe.get("mixup") and {**recipe["mixup"], "_partial_": True}
-        self.mixup = instantiate(mixup)(seed, num_classes) if mixup else None
+        mixup = recipe.get("mixup")
+        self.mixup = partial(mixup)(seed, num_classes) if mixup else None
         if self.mixup is not None and recipe["online"] is not None:
             raise Problem(
                 "recipe.mixup mixes pairs of images, but this recipe updates the weights after every single one "
@@ -138,8 +139,7 @@ class Classifier(pl.LightningModule):
             recipe.get("decays"),
         )
         self.group_rates = [group.pop("rate") for group in groups]
-        make = instantiate({**recipe["optimizer"], "_partial_": True, "_convert_": "all"})
-        optimizer: torch.optim.Optimizer = make(groups, lr=self.schedule(0))
+        optimizer: torch.optim.Optimizer = partial(recipe["optimizer"])(groups, lr=self.schedule(0))
         return optimizer
 
     # -- training ---------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class Classifier(pl.LightningModule):
             raise Problem(
                 f"the rate would vanish before the last of {self.trainer.max_steps} steps: recipe.duration and "
                 f"recipe.schedule count in different units, which belong together on the paper's own set alone. Give "
-                f"the duration in the schedule's: '+recipe.duration={{epochs:250,iterations:null}}'."
+                f"the duration in the schedule's, as for GoogLeNet: '+recipe.duration={{epochs:250,iterations:null}}'."
             )
         self.window = Tally(self.device, self.num_classes)
         self.carried = 0 if self.resumed_window is None else int(self.resumed_window[3])

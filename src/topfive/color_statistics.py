@@ -11,7 +11,7 @@ from torch import Tensor
 
 from topfive.datasets import Images, Pixels
 from topfive.loaders.torch_loader import evaluation
-from topfive.mean_image import keep
+from topfive.mean_image import kept
 from topfive.order import Share
 from topfive.protocols import OneCrop
 
@@ -47,11 +47,7 @@ def color_statistics(
     """
     part = hashlib.sha256(np.ascontiguousarray(ids).data).hexdigest()[:8]
     path = cache / f"colors-{images.fingerprint()}-{part}.npy"
-    if path.exists():
-        moments = np.load(path)
-    else:
-        moments = _moments(images, ids, progress)
-        keep(path, moments)
+    moments = kept(path, lambda: _moments(images, ids, progress))
     mean = moments[0]
     covariance = moments[1:] - np.outer(mean, mean)
     eigenvalues, vectors = np.linalg.eigh(covariance)

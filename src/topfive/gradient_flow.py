@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
 from topfive.curve import drop_after
+from topfive.initializers import layers_of
 from topfive.problems import Problem
 
 FILE = "gradient_flow.csv"
@@ -50,15 +51,6 @@ def gradient_flow(config: dict[str, Any], directory: Path) -> list[Callback]:
     return [GradientFlow(every, directory / FILE, outputs=not config["trainer"]["compile"])]
 
 
-def layers(net: nn.Module) -> dict[str, nn.Module]:
-    """The modules with a weight matrix or kernels, by name, in the order of definition."""
-    return {
-        name: module
-        for name, module in net.named_modules()
-        if isinstance(weight := getattr(module, "weight", None), Tensor) and weight.dim() > 1
-    }
-
-
 class GradientFlow(Callback):
     """Writes `file` at steps 1, `every`, 2 `every`, ... and at the last, and a chart beside it at the end.
 
@@ -81,7 +73,7 @@ class GradientFlow(Callback):
         if self.watched is None and (step in (1, trainer.max_steps) or step % self.every == 0):
             net = pl_module.net
             assert isinstance(net, nn.Module)
-            self.watched = _Watched(layers(net), step, self.outputs)
+            self.watched = _Watched(layers_of(net), step, self.outputs)
         if self.watched is not None:
             self.watched.forward = True
 

@@ -3,6 +3,8 @@
 import hashlib
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from topfive.datasets import Images, Pixels
 from topfive.loaders.torch_loader import evaluation
 from topfive.order import Share
 from topfive.problems import Problem
-from topfive.protocols import OneCrop, WarpedCrop
+from topfive.protocols import OneCrop, Protocol, WarpedCrop
 
 log = logging.getLogger(__name__)
 
@@ -47,21 +49,30 @@ def mean_image(
     protocol = WarpedCrop(size, shorter) if warped else OneCrop(size, shorter)
     geometry = f"{'warped-' if warped else ''}{shorter}-{size}"
     path = cache / f"mean-{images.fingerprint()}-{geometry}-{part}.npy"
-    if path.exists():
-        return torch.from_numpy(np.load(path))
+    return torch.from_numpy(kept(path, partial(_mean, images, ids, protocol, progress)))
+
+
+def _mean(images: Images, ids: np.ndarray, protocol: Protocol, progress: bool) -> np.ndarray:
+    size = protocol.size
     total, count = np.zeros((images.channels, size, size)), 0
     loader = evaluation(images, ids, protocol, 64, Share(), None, False)
     for batch in track(loader, "mean image of the training set", disable=not progress):
         readable = batch.images[batch.labels >= 0, 0]
         total += readable.sum(0).numpy()
         count += len(readable)
-    mean = (total / max(1, count)).astype(np.float32)
-    keep(path, mean)
-    return torch.from_numpy(mean)
+    mean: np.ndarray = (total / max(1, count)).astype(np.float32)
+    return mean
 
 
-def keep(path: Path, array: np.ndarray) -> None:
-    """Writes `array` whole or not at all, whoever else does; a folder that refuses costs a warning."""
+def kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array in the file `path`, or what `make` gives, which is kept there for the next start.
+
+    It is written whole or not at all, whoever else does; a folder that refuses costs a warning.
+    """
+    if path.exists():
+        found: np.ndarray = np.load(path)
+        return found
+    array = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.npy")
@@ -69,3 +80,4 @@ def keep(path: Path, array: np.ndarray) -> None:
         os.replace(temporary, path)
     except OSError as error:  # a shared data folder may be read-only
         log.warning("%s could not be kept, every start takes the pass anew: %s", path.name, error)
+    return array

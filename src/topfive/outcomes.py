@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from topfive import choice, results
+from topfive import choice, results, whole_files
 from topfive.problems import Problem
 from topfive.runs import identity, take_back
 
@@ -59,6 +59,5 @@ def _identity_in(path: Path) -> Any:
 def note_divergence(directory: Path, which: str, why: str) -> None:
     """Leaves DIVERGED in `directory`, so that the run of identity `which` is not tried again."""
     directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{DIVERGED}.part"
-    temporary.write_text(json.dumps({"identity": which, "why": why}) + "\n")
-    os.replace(temporary, directory / DIVERGED)
+    text = json.dumps({"identity": which, "why": why}) + "\n"
+    whole_files.write(directory / DIVERGED, text.encode())

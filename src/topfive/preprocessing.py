@@ -1,7 +1,7 @@
 """What a recipe does to a uint8 batch on the device, made for the data at hand."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,9 @@ def pipeline(config: dict[str, Any], data: DataModule, clock: Clock) -> Pipeline
     """What is done to a uint8 batch on the device before the network sees it."""
     recipe, progress = config["recipe"], config["trainer"]["progress"]
     mean, root = recipe["mean"], config["data"].get("root")
-    cache = Path(root) / ".topfive" if root else Path("outputs") / ".topfive"
-    colors = partial(color_statistics, data.dataset.train, data.train_ids, cache, progress)
+    folder = Path(root) / ".topfive" if root else Path("outputs") / ".topfive"
+    # Once, where several values are of the data and the folder of `root` cannot keep them.
+    colors = cache(partial(color_statistics, data.dataset.train, data.train_ids, folder, progress))
     transforms = [transform(entry, clock, colors) for entry in recipe["transforms"]]
     if mean is not None:
         image = mean_image(
@@ -73,7 +74,7 @@ def pipeline(config: dict[str, Any], data: DataModule, clock: Clock) -> Pipeline
             data.train_ids,
             _mean_side(mean, data.crop),
             mean["shorter"],
-            cache,
+            folder,
             progress,
             warped=isinstance(data.crop, Warp),
         )
@@ -87,7 +88,7 @@ def pipeline(config: dict[str, Any], data: DataModule, clock: Clock) -> Pipeline
             Pipeline(transforms),
             {key: recipe[key] for key in ("mean", "transforms")},
             recipe["whitening"]["bias"],
-            cache,
+            folder,
             progress,
         )
         transforms.append(white)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_class
 
 from topfive.clock import Clock
 from topfive.problems import Problem
 from topfive.schedules import Schedule
+from topfive.targets import partial
 
 
 def own_laws(recipe: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -43,8 +44,8 @@ class Rates:
     """
 
     def __init__(self, recipe: Mapping[str, Any], clock: Clock):
-        self.main = _law(recipe["schedule"], clock)
-        self.own = {key: _law(law, clock) for key, law in own_laws(recipe).items()}
+        self.main: Schedule = partial(recipe["schedule"])(clock)
+        self.own: dict[str, Schedule] = {k: partial(v)(clock) for k, v in own_laws(recipe).items()}
         self.needs_minival = any(law.needs_minival for law in (self.main, *self.own.values()))
 
     def __call__(self, step: int) -> float:
@@ -77,9 +78,3 @@ class Rates:
         for key, law in self.own.items():
             mine = f"{key}/"
             law.restore({k.removeprefix(mine): v for k, v in state.items() if k.startswith(mine)})
-
-
-def _law(law: Mapping[str, Any], clock: Clock) -> Schedule:
-    # Hydra would turn the clock into one of its containers; so the law is called by us.
-    made: Schedule = instantiate({**law, "_partial_": True, "_convert_": "all"})(clock)
-    return made

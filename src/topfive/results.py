@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
+from topfive import whole_files
 from topfive.problems import Problem
 
 SCHEMA = 1
@@ -39,6 +40,7 @@ class Record:
     """One finished run. An empty `departures` means: as the paper says.
 
     `train` holds fractions of the last logging window; what is not finite is written as null.
+    `path` is where the record was read from; it is not written.
     """
 
     identity: str
@@ -103,15 +105,7 @@ def write(record: Record, path: Path) -> None:
     del content["path"]
     text = json.dumps(_finite(content), indent=1, ensure_ascii=False, default=_plain) + "\n"
     _record(json.loads(text), path)  # what could not be read back must not replace what can
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    whole_files.write(path, text.encode(), synced=True)
 
 
 def read(path: Path) -> Record:

@@ -55,7 +55,12 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def identity(config: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that two configurations share exactly if they describe the same run."""
-    text = json.dumps(subject(config), sort_keys=True, default=str)
+    return digest(subject(config))
+
+
+def digest(content: object) -> str:
+    """Twelve hexadecimal digits of whatever JSON can say, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

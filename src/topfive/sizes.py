@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 
 from topfive.architecture import architecture
 from topfive.clock import Clock, Length
 from topfive.problems import Problem
+from topfive.targets import partial
 
 
 class Ramp:
@@ -65,8 +65,7 @@ def sizes_of_views(config: dict[str, Any], clock: Clock, largest: int) -> Ramp |
             "loader=memory cuts views of one size, which recipe.sizes changes: choose loader=torch, or "
             "'~recipe.sizes'."
         )
-    ramp = {**recipe["sizes"], "_partial_": True, "_convert_": "all"}
-    laid: Ramp = instantiate(ramp)(clock, largest)
+    laid: Ramp = partial(recipe["sizes"])(clock, largest)
     return laid
 
 

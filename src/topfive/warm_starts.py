@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from topfive import checkpoints
 from topfive.initializers import gaussian, known, layers_of
 from topfive.predecessors import KEY
 from topfive.problems import Problem
@@ -79,11 +80,4 @@ def _trained(checkpoint: str) -> tuple[Mapping[str, Tensor], Path]:
     file = checkpoint_of(Path(checkpoint))
     if not file.exists():
         raise Problem(f"{KEY}={checkpoint}: there is no {file}. Name the directory of a run.")
-    try:
-        state = torch.load(file, weights_only=True, map_location="cpu")["state_dict"]
-    except Exception as error:
-        raise Problem(
-            f"the checkpoint {file} is damaged or not one of ours ({type(error).__name__}): name another run in {KEY}."
-        ) from error
-    assert isinstance(state, Mapping)
-    return state, file
+    return checkpoints.read(file, "state_dict", f"name another run in {KEY}."), file

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from topfive.batch_transforms import Pipeline
 from topfive.crops import Crop
 from topfive.datasets import Images, Pixels
 from topfive.loaders.batch import Batch
-from topfive.mean_image import keep
+from topfive.mean_image import kept
 from topfive.problems import Problem
 
 CHUNK = 2000  # images whose products are summed at once
@@ -86,12 +87,8 @@ def fitted(
     asked = json.dumps([settings, bias], sort_keys=True).encode()
     part = hashlib.sha256(np.ascontiguousarray(ids).tobytes() + asked).hexdigest()[:12]
     path = cache / f"whitening-{images.fingerprint()}-{part}.npy"
-    if path.exists():
-        kept = np.load(path)
-    else:
-        kept = _fit(images, ids, prepare, bias, progress)
-        keep(path, kept)
-    return Whitening(torch.from_numpy(kept[0]), torch.from_numpy(kept[1:]))
+    fit = kept(path, partial(_fit, images, ids, prepare, bias, progress))
+    return Whitening(torch.from_numpy(fit[0]), torch.from_numpy(fit[1:]))
 
 
 def _fit(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from topfive.datasets import whole_files
+from topfive import whole_files
 from topfive.datasets.progress import bar
 from topfive.problems import Problem
 

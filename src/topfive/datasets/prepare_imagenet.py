@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from topfive.datasets import imagenet_classes, imagenet_labels, imagenet_unpack, whole_files
+from topfive import whole_files
+from topfive.datasets import imagenet_classes, imagenet_labels, imagenet_unpack
 from topfive.datasets.imagenet_check import Expected, Report, check
 from topfive.problems import Problem
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from topfive.datasets import folders, jpeg_files, whole_files
+from topfive import whole_files
+from topfive.datasets import folders, jpeg_files
 from topfive.datasets.images import Dataset
 from topfive.datasets.progress import bar
 from topfive.datasets.shape_outlines import CLASSES

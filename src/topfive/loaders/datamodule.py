@@ -9,7 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from topfive import streams
+from topfive import checkpoints, streams
 from topfive.choice import MINIVAL
 from topfive.crops import Crop, Shift
 from topfive.datasets import Dataset, Images, Pixels
@@ -93,13 +93,8 @@ class DataModule(pl.LightningDataModule):
         """Training starts where `checkpoint` left off; raises Problem where it is damaged."""
         if checkpoint is None:
             return
-        try:
-            self.first = torch.load(checkpoint, weights_only=True, mmap=True)["global_step"]
-        except Exception as error:
-            raise Problem(
-                f"the checkpoint {checkpoint} is damaged or not one of ours ({type(error).__name__}): name "
-                f"another with resume=FILE, or start anew without resume."
-            ) from error
+        remedy = "name another with resume=FILE, or start anew without resume."
+        self.first = checkpoints.read(checkpoint, "global_step", remedy, mmap=True)
 
     def _check(self, images: Images, crop: Crop) -> None:
         if self.settings.kind == "memory" and not (

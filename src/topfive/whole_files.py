@@ -8,11 +8,22 @@ from typing import IO
 SUFFIX = ".part"
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write under a name that no reader looks for, then rename."""
+def write(path: Path, content: bytes, synced: bool = False) -> None:
+    """Write under a name that no reader looks for, then rename; a write that fails leaves nothing behind.
+
+    synced: only once the content is on the disk, so that a power cut finds the old file or the new.
+    """
     part = _part(path)
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        with part.open("wb") as sink:
+            sink.write(content)
+            if synced:
+                sink.flush()
+                os.fsync(sink.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def copy(path: Path, source: IO[bytes]) -> None:
