@@ -58,3 +58,30 @@ def test_statistics_shared_between_devices_and_the_torch_loader_leave_the_losses
     # 16 images on each of two processes: they must share their statistics to normalize over 32.
     two = losses(tmp_path, "two", *whole, "trainer.devices=2", world_size=2)
     assert one == pytest.approx(two, abs=1e-8, rel=0)
+
+
+@pytest.mark.ffcv
+def test_resnet18_through_ffcv_has_on_two_processes_the_losses_of_one(
+    class_folders: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("jpeg_tiles", reason="needs the extra ffcv")
+    pytest.importorskip("ffcv", reason="needs the extra ffcv")
+    from topfive.datasets import beton_options, folders
+
+    root = tmp_path / "set"
+    root.mkdir()
+    for split in ("train", "val"):
+        (root / split).symlink_to(class_folders / split)
+    options = dict.fromkeys(beton_options.OPTIONS)
+    beton_options.write(folders.load(str(root)), root, options, progress=False)
+    small = [
+        "model=resnet18", "data=folder", f"data.root={root}", "loader=ffcv", "loader.workers=1",
+        "recipe.batch_size=16", "recipe.bn_batch=8", "recipe.schedule.rate=0.001", "data.minival=2",
+        "recipe.crop.smallest=72", "recipe.crop.largest=80", "recipe.crop.size=64",
+        "protocol=one_crop", "protocol.size=64", "protocol.shorter=72", "~recipe.callbacks",
+        "trainer.precision=64-true", "trainer.max_steps=20", "trainer.accelerator=cpu",
+    ]  # fmt: skip
+    one = losses(tmp_path / "1", "one", *small)
+    two = losses(tmp_path / "2", "two", *small, "trainer.devices=2", world_size=2)
+    assert one == pytest.approx(two, abs=1e-8, rel=0)
+    assert one[0] != pytest.approx(one[-1], abs=1e-3)

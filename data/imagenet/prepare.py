@@ -5,13 +5,15 @@ import os
 import sys
 from pathlib import Path
 
+from topfive.datasets import beton_options, folders
 from topfive.datasets.prepare_imagenet import Expected, prepare
 from topfive.problems import Problem
 
 DESCRIPTION = """\
 Unpack the official archives (or take folders that are unpacked), sort the validation images into
 class folders, count, and check every file. Nothing is downloaded. An interrupted run goes on where
-it stopped; a second run changes nothing. Writes ROOT/prepared.json."""
+it stopped; a second run changes nothing. Writes ROOT/prepared.json, and with --beton the files that
+loader=ffcv reads."""
 
 
 def main() -> int:
@@ -36,14 +38,22 @@ def main() -> int:
     add("--expect-train", type=int, default=official.train, metavar="N", help="%(default)s")
     add("--expect-val", type=int, default=official.val, metavar="N", help="%(default)s")
     add("--expect-classes", type=int, default=official.classes, metavar="N", help="%(default)s")
+    add("--beton", action="store_true", help="also write ROOT/train.beton and ROOT/val.beton")
     add("--quiet", action="store_true", help="no progress bar")
+    beton_options.add_options(parser)
     options = vars(parser.parse_args())
+    with_beton, kept_as = options.pop("beton"), beton_options.taken(options)
     options["progress"] = not options.pop("quiet")
     options["expected"] = Expected(
         options.pop("expect_train"), options.pop("expect_val"), options.pop("expect_classes")
     )
     try:
         report = prepare(**options)
+        root = options["root"]
+        if with_beton and options["check_only"]:
+            beton_options.check((root / "train.beton", root / "val.beton"), options["progress"])
+        elif with_beton:
+            beton_options.write(folders.load(str(root)), root, kept_as, options["progress"])
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from topfive.datasets import shapes
+from topfive.datasets import beton_options, folders, shapes
 from topfive.problems import Problem
 
 
@@ -24,13 +24,20 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=defaults.size, help="shorter side in pixels")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--classes", type=int, default=defaults.classes, help="2 to 24")
-    parser.add_argument("--workers", type=int, help="processes (None: one per core)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--beton", action="store_true", help="also write the .beton files that loader=ffcv reads"
+    )
+    beton_options.add_options(parser)
     options = vars(parser.parse_args())
+    with_beton, kept_as = options.pop("beton"), beton_options.taken(options)
+    options["workers"] = kept_as["workers"]
     options["progress"] = not options.pop("quiet")
     began = time.monotonic()
     try:
         root = shapes.write(**options)
+        if with_beton:
+            beton_options.write(folders.load(str(root)), root, kept_as, options["progress"])
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -19,6 +19,7 @@ from topfive.clock import Clock
 from topfive.curve import Curve
 from topfive.datasets import Dataset
 from topfive.gradient_flow import gradient_flow
+from topfive.loaders.betons import in_betons
 from topfive.loaders.datamodule import DataModule, LoaderSettings
 from topfive.loggers import loggers
 from topfive.problems import Problem
@@ -37,6 +38,8 @@ def data_module(config: dict[str, Any]) -> DataModule:
     recipe, data = config["recipe"], config["data"]
     dataset: Dataset = instantiate({k: v for k, v in data.items() if k not in PART})
     channels = recipe["channels"]
+    chosen, kind = config["choices"]["data"], config["loader"]["kind"]
+    dataset = in_betons(dataset, chosen, kind, data.get("root"), _against_ffcv(recipe))
     dataset = Dataset(
         dataset.classes,
         dataset.train.with_channels(channels),
@@ -62,6 +65,12 @@ def data_module(config: dict[str, Any]) -> DataModule:
     module.steps = _steps(config, laid)
     module.sizes = sizes_of_views(config, laid, module.crop.size)
     return module
+
+
+def _against_ffcv(recipe: dict[str, Any]) -> str | None:
+    if recipe.get("augment"):
+        return "recipe.augment changes single images, which the torch loader alone does."
+    return None if recipe["channels"] == 3 else "this recipe takes gray images, FFCV gives color."
 
 
 def clock(config: dict[str, Any], data: DataModule) -> Clock:

@@ -41,7 +41,7 @@ def record(
         ablation=config["choices"]["ablation"],
         seed=config["seed"],
         scores=(score(module.scores[0], data.protocol.name, data.dataset.reported_name),),
-        departures=tuple(departures(config, selection)),
+        departures=(*departures(config, selection), *data.departures),
         started_from=predecessors.origin(config),
         trained_on={
             "split": "train",

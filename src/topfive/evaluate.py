@@ -59,7 +59,8 @@ def evaluate(cfg: DictConfig) -> None:
         score = conclude.score(module.scores[0], data.protocol.name, data.dataset.reported_name)
         before = results.read(directory / results.FILE_NAME)
         kept = [s for s in before.scores if (s.protocol, s.split) != (score.protocol, score.split)]
-        record = replace(before, scores=(*kept, score))
+        listed = dict.fromkeys((*before.departures, *data.departures))
+        record = replace(before, scores=(*kept, score), departures=tuple(listed))
         results.write(record, directory / results.FILE_NAME)
         conclude.show([record])
 

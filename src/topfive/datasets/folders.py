@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from topfive.datasets import beton
 from topfive.datasets.images import Dataset, Photographs
 from topfive.problems import Problem
 
@@ -15,13 +16,19 @@ ILSVRC_CLASSES = 1000
 def load(root: str | None, expect_classes: int | None = None, remedy: str = "") -> Dataset:
     """Classes are the folders of root/train in alphabetical order: WordNet ids sort as ILSVRC's do.
 
+    Where the folders have gone and root/train.beton and root/val.beton are there, they are the set.
     Raises Problem where a folder is missing or empty, the number of classes is not `expect_classes`, or
     train and val disagree about the classes; `remedy` closes the message.
     """
     if root is None:
         raise Problem("no folder is named: set data.root=FOLDER, which holds train/ and val/.")
     base = Path(root)
-    classes = {split: _classes(base / split, remedy) for split in ("train", "val")}
+    stored = {split: base / f"{split}.beton" for split in ("train", "val")}
+    from_folders = (base / "train").is_dir() or not all(map(Path.exists, stored.values()))
+    classes: dict[str, list[str]] = {
+        split: _classes(base / split, remedy) if from_folders else beton.report(path)["classes"]
+        for split, path in stored.items()
+    }
     if classes["train"] != classes["val"]:
         odd = sorted(set(classes["train"]) ^ set(classes["val"]))
         raise Problem(
@@ -33,7 +40,10 @@ def load(root: str | None, expect_classes: int | None = None, remedy: str = "") 
             f"{base}/train holds {len(classes['train'])} class folders, expected {expect_classes}. "
             f"{remedy or 'Name the right folder with data.root=FOLDER.'}"
         )
-    train, val = (_photographs(base / split, names, remedy) for split, names in classes.items())
+    train, val = (
+        _photographs(base / split, names, remedy) if from_folders else beton.load(stored[split])
+        for split, names in classes.items()
+    )
     return Dataset(classes["train"], train, val, "val")
 
 

@@ -1,9 +1,10 @@
-"""The two ways in which a set holds its images: all pixels in memory, or photographs on disk."""
+"""Two of the ways in which a set holds its images: all pixels in memory, or photographs on disk."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,6 +14,42 @@ MODES = {1: "L", 3: "RGB"}
 
 class Unreadable(Exception):
     """An image file that cannot be decoded; the message names it."""
+
+
+class Images(Protocol):
+    """A split: what every way of holding images offers."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64, (n,)."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """1 (gray) or 3 (color)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Image.Image:
+        """Image `index` as Pillow holds it; raises Unreadable where it cannot be decoded."""
+        ...
+
+    def take(self, indices: np.ndarray) -> "Images":
+        """A part of the images."""
+        ...
+
+    def with_channels(self, channels: int) -> "Images":
+        """The same images in gray (1) or color (3)."""
+        ...
+
+    def name(self, index: int) -> str:
+        """What to call image `index` in a message."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A digest that changes with what the images are."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -111,9 +148,6 @@ class Photographs:
         for file, label in zip(self.files, self.labels, strict=True):
             digest.update(f"{file}\t{label}\t{(self.root / file).stat().st_size}\n".encode())
         return digest.hexdigest()[:16]
-
-
-Images = Pixels | Photographs
 
 
 @dataclass(frozen=True)

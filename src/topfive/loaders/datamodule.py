@@ -1,9 +1,10 @@
 """Which loader serves which split: the LightningDataModule that train.py and evaluate build."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,14 +14,16 @@ from topfive import checkpoints, streams
 from topfive.choice import MINIVAL
 from topfive.crops import Crop, Shift
 from topfive.datasets import Dataset, Images, Pixels
+from topfive.datasets.beton import EXACT, Beton
 from topfive.datasets.subset import draw, hold_out
 from topfive.loaders import memory_loader, torch_loader
 from topfive.loaders.batch import Batch
+from topfive.loaders.betons import absence
 from topfive.order import Share, TrainingOrder
 from topfive.problems import Problem
 from topfive.protocols import OneCrop, OneView, Protocol, TenCrop
 
-Kind = Literal["auto", "torch", "memory"]
+Kind = Literal["auto", "torch", "memory", "ffcv"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,29 @@ class DataModule(pl.LightningDataModule):
             fits = fits and self.augment is None and self.sizes is None
         return fits and self.settings.kind != "torch"
 
+    def natively(self, images: Images) -> TypeGuard[Beton]:
+        """Whether FFCV's loader serves this split."""
+        wanted = self.settings.kind in ("auto", "ffcv") and self.augment is None
+        return wanted and isinstance(images, Beton) and images.channels == 3 and not absence()
+
+    @property
+    def departures(self) -> list[str]:
+        """One line for every split whose pixels are not those of the files, as a record lists it."""
+        splits = {"train": self.dataset.train, self.dataset.reported_name: self.dataset.reported}
+        return [
+            f"data.{name} kept as {images.storage} (paper: the files as they are)"
+            for name, images in splits.items()
+            if isinstance(images, Beton) and images.storage not in EXACT
+        ]
+
+    @property
+    def threads(self) -> int:
+        """Threads that decode for this process."""
+        assert self.trainer is not None
+        if self.settings.workers is not None:
+            return max(1, self.settings.workers)
+        return max(1, len(os.sched_getaffinity(0)) // self.trainer.num_devices)
+
     @property
     def share(self) -> Share:
         assert self.trainer is not None
@@ -141,6 +167,10 @@ class DataModule(pl.LightningDataModule):
             assert isinstance(images, Pixels)
             assert isinstance(self.crop, Shift)
             return memory_loader.MemoryTraining(images, self.crop, *settings, self.device)
+        if self.natively(images):
+            from topfive.loaders.ffcv_loader import FFCVTraining
+
+            return FFCVTraining(images, self.crop, *settings, self.threads, self.device, self.sizes)
         pin = self.device.type == "cuda"
         return torch_loader.training(
             images, self.crop, *settings, self.settings.workers, pin, self.augment, self.sizes
@@ -172,6 +202,10 @@ class DataModule(pl.LightningDataModule):
             return memory_loader.MemoryEvaluation(
                 images, ids, protocol.size, batch, share, self.device
             )
+        if self.natively(images):
+            from topfive.loaders.ffcv_loader import FFCVEvaluation
+
+            return FFCVEvaluation(images, ids, protocol, batch, share, self.threads, self.device)
         pin = self.device.type == "cuda"
         return torch_loader.evaluation(
             images, ids, protocol, batch, share, self.settings.workers, pin

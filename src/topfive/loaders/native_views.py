@@ -1,0 +1,123 @@
+"""Views of a .beton by jpeg_tiles: the crops of the papers, each decoded no further than it reaches."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import jpeg_tiles
+from topfive import streams
+from topfive.crops import Box, Crop
+from topfive.datasets.beton import MISSING, Beton
+from topfive.datasets.beton_format import RAW
+from topfive.loaders.batch import UNREADABLE, Batch, still
+from topfive.loaders.torch_loader import Address
+from topfive.protocols import Protocol
+
+NO_BYTES = np.uint64(np.iinfo(np.uint64).max)  # a place outside of any file
+
+log = logging.getLogger(__name__)
+
+
+class NativeViews:
+    """Cuts boxes out of the images of one .beton; a view that cannot be had is black, and told."""
+
+    def __init__(self, images: Beton, threads: int, device: torch.device):
+        self.images, self.device = images, device
+        self.decoder = jpeg_tiles.Decoder(threads)
+        entries, known = images.index.samples["f0"], images.rows != MISSING
+        rows = np.where(known, images.rows, 0)
+        self.raw = np.where(known, entries["mode"][rows] == RAW, 0).astype(np.uint8)
+        self.widths = np.where(known, entries["width"][rows], 1).astype(np.uint16)
+        self.heights = np.where(known, entries["height"][rows], 1).astype(np.uint16)
+        self.pointers = np.where(known, images.index.pointers[rows], NO_BYTES).astype(np.uint64)
+        self.sizes = np.where(known, images.index.sizes[rows], 0).astype(np.uint64)
+
+    def cut(
+        self,
+        file: np.ndarray,
+        index: np.ndarray,
+        boxes: Sequence[Sequence[Box]],
+        size: int,
+        resizes: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """(views, labels) of images `index`: uint8 (images, boxes, 3, size, size) and int64 (images,)."""
+        views = len(boxes[0])
+        pinned = self.device.type == "cuda"
+        out = torch.empty((len(index), views, 3, size, size), dtype=torch.uint8, pin_memory=pinned)
+        flat = [box for of_one in boxes for box in of_one]
+        filters = [jpeg_tiles.FILTERS.index(b.filter if resizes else "copy") for b in flat]
+        failed = self.decoder.views(
+            file=file,
+            pointers=self.pointers[index],
+            sizes=self.sizes[index],
+            widths=self.widths[index],
+            heights=self.heights[index],
+            raw=self.raw[index],
+            boxes=np.array([box[:4] for box in flat], np.float64),
+            filters=np.array(filters, np.uint8),
+            mirrored=np.array([box.flip for box in flat], np.uint8),
+            out=out.numpy(),
+            views=views,
+            size=size,
+        )
+        labels = torch.from_numpy(self.images.labels[index])
+        for row, reason in failed:
+            labels[row] = UNREADABLE
+            missing = self.images.rows[index[row]] == MISSING
+            told = "could not be read when the file was written" if missing else reason
+            log.warning("%s: %s", self.images.name(int(index[row])), told)
+        return out, labels
+
+    def placed(self, batch: Batch) -> Batch:
+        """On the device; there the copy runs beside the training."""
+        return Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
+
+
+class TrainingViews(NativeViews):
+    """One batch of training views from its addresses."""
+
+    def __init__(self, images: Beton, crop: Crop, seed: int, crop_purpose: str, *where: Any):
+        super().__init__(images, *where)
+        self.crop, self.seed, self.crop_purpose = crop, seed, crop_purpose
+
+    def __call__(self, addresses: Sequence[Address], file: np.ndarray) -> Batch:
+        epoch, sample, draw, *sizes = np.array(addresses).T
+        crop: Any = self.crop
+        crop = replace(crop, size=int(sizes[0][0])) if sizes else crop
+        copy, index = np.divmod(sample, len(self.images))
+        u = streams.uniform(self.seed, self.crop_purpose, epoch, draw, crop.draws)
+        shapes = list(zip(self.heights[index].tolist(), self.widths[index].tolist(), strict=True))
+        boxes = [crop(*shape, numbers) for shape, numbers in zip(shapes, u.tolist(), strict=True)]
+        views, labels = self.cut(file, index, [[box] for box in boxes], crop.size, crop.resizes)
+        places = [crop.place(*shape, box) for shape, box in zip(shapes, boxes, strict=True)]
+        where = torch.tensor([(*p, b.flip) for p, b in zip(places, boxes, strict=True)])
+        where[labels == UNREADABLE] = 0
+        left, top, flip = where.T
+        index_, copy_, epoch_ = (torch.from_numpy(of) for of in (index, copy, epoch))
+        return self.placed(
+            Batch(views[:, 0], labels, index_, copy_, epoch_, left, top, flip.bool())
+        )
+
+
+class EvaluationViews(NativeViews):
+    """All views of a protocol, of the images with the given numbers."""
+
+    def __init__(self, images: Beton, protocol: Protocol, *where: Any):
+        super().__init__(images, *where)
+        self.protocol = protocol
+
+    def __call__(self, index: np.ndarray, file: np.ndarray) -> Batch:
+        shapes = zip(self.heights[index].tolist(), self.widths[index].tolist(), strict=True)
+        boxes = [self.protocol(*shape) for shape in shapes]
+        views, labels = self.cut(file, index, boxes, self.protocol.size, self.protocol.resizes)
+        return self.placed(still(views, labels, torch.from_numpy(index)))
+
+
+def slices(ids: np.ndarray, size: int) -> Iterable[np.ndarray]:
+    """`ids` in pieces of `size`, the last as long as what is left."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))
