@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from topfive.architecture import architecture
-from topfive.clock import Clock
+from topfive.clock import Clock, unit
 from topfive.config import compose, options
 from topfive.parameter_groups import parameter_groups
-from topfive.rates import Rates, listens
+from topfive.rates import Rates, listens, own_laws
 
 IMAGENET, CIFAR, MNIST = 1_281_167, 50_000, 60_000
 HELD_OUT = IMAGENET - 10_000  # where the schedule listens to a minival
@@ -195,6 +195,23 @@ def found(name, rate, steps):
             rates.hear_minival_error(0.5, step)
         rate_at[step] = rates.of(rate, step)
     return {step: rate_at[step] for step in steps}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_rate_falls_in_the_unit_that_the_duration_has(name):
+    """Else a shortened run on another set of images would bend the schedule: it did, for five recipes."""
+    recipe = composed(name)["recipe"]
+    (duration, _) = unit(recipe["duration"])
+    for law in (recipe["schedule"], *own_laws(recipe).values()):
+        for length in (law[key] for key in ("at", "every", "until", "over") if key in law):
+            assert unit(length)[0] == duration
+
+
+def test_the_rate_of_a_shortened_resnet_falls_at_a_quarter_and_a_half_on_any_set():
+    clock = Clock(images=2200, batch=32, shorten=600_000 / 200)
+    rates = Rates(composed("resnet")["recipe"], clock)
+    at = [rates(step) for step in (0, 49, 50, 99, 100, 199)]
+    assert at == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
 def test_no_recipe_is_left_out():

@@ -148,8 +148,8 @@ class Classifier(pl.LightningModule):
         if self.schedule(self.trainer.max_steps - 1) < VANISHED:
             raise Problem(
                 f"the rate would vanish before the last of {self.trainer.max_steps} steps: recipe.duration and "
-                f"recipe.schedule count in different units, which belong together on the paper's own set alone. Give "
-                f"the duration in the schedule's, as for GoogLeNet: '+recipe.duration={{epochs:250,iterations:null}}'."
+                f"recipe.schedule count in different units, which belong together on one set of images alone. Give "
+                f"both in the same, as in '+recipe.schedule.every={{iterations:320000,epochs:null}}'."
             )
         self.window = Tally(self.device, self.num_classes)
         self.carried = 0 if self.resumed_window is None else int(self.resumed_window[3])
