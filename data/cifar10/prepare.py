@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from topfive.datasets import beton_options, torchvision_sets
-from topfive.problems import Problem
+from topfive.datasets.prepare_command import status_of
 
 DESCRIPTION = """\
 Write ROOT/cifar10.train.beton and ROOT/cifar10.test.beton, which loader=ffcv reads, from ROOT/cifar-10-batches-py.
@@ -30,22 +30,18 @@ def main() -> int:
     beton_options.add_options(parser)
     options = vars(parser.parse_args())
     root, quiet = options.pop("root"), options.pop("quiet")
-    try:
+
+    def work() -> None:
         if options.pop("check"):
             beton_options.check(
                 (root / "cifar10.train.beton", root / "cifar10.test.beton"), not quiet
             )
-            return 0
+            return
         dataset = torchvision_sets.cifar10(str(root))
         kept_as = beton_options.taken(options)
         beton_options.write(dataset, root, kept_as, not quiet, prefix="cifar10.")
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted: the same command goes on where this stopped.", file=sys.stderr)
-        return 130
-    return 0
+
+    return status_of(work)
 
 
 if __name__ == "__main__":

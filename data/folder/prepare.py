@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from topfive.datasets import beton_options, folders
-from topfive.problems import Problem
+from topfive.datasets.prepare_command import status_of
 
 DESCRIPTION = """\
 Write ROOT/train.beton and ROOT/val.beton, which loader=ffcv reads, from the class folders of
@@ -22,18 +22,14 @@ def main() -> int:
     beton_options.add_options(parser)
     options = vars(parser.parse_args())
     root, quiet = options.pop("root"), options.pop("quiet")
-    try:
+
+    def work() -> None:
         if options.pop("check"):
             beton_options.check((root / "train.beton", root / "val.beton"), not quiet)
-            return 0
+            return
         beton_options.write(folders.load(str(root)), root, beton_options.taken(options), not quiet)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted: the same command goes on where this stopped.", file=sys.stderr)
-        return 130
-    return 0
+
+    return status_of(work)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from topfive.datasets import beton_options, folders
+from topfive.datasets.prepare_command import status_of
 from topfive.datasets.prepare_imagenet import Expected, prepare
-from topfive.problems import Problem
 
 DESCRIPTION = """\
 Unpack the official archives (or take folders that are unpacked), sort the validation images into
@@ -47,26 +47,22 @@ def main() -> int:
     options["expected"] = Expected(
         options.pop("expect_train"), options.pop("expect_val"), options.pop("expect_classes")
     )
-    try:
+
+    def work() -> None:
         report = prepare(**options)
+        print(
+            f"{options['root']}: {len(report.wordnet_ids):,} classes, {report.train:,} training and "
+            f"{report.val:,} validation images, all whole; fingerprint {report.fingerprint[:16]}"
+        )
+        for name, verdict in report.unusual.items():
+            print(f"  {name} is a {verdict}")
         root = options["root"]
         if with_beton and options["check_only"]:
             beton_options.check((root / "train.beton", root / "val.beton"), options["progress"])
         elif with_beton:
             beton_options.write(folders.load(str(root)), root, kept_as, options["progress"])
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted: the same command goes on where this stopped.", file=sys.stderr)
-        return 130
-    print(
-        f"{options['root']}: {len(report.wordnet_ids):,} classes, {report.train:,} training and "
-        f"{report.val:,} validation images, all whole; fingerprint {report.fingerprint[:16]}"
-    )
-    for name, verdict in report.unusual.items():
-        print(f"  {name} is a {verdict}")
-    return 0
+
+    return status_of(work)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from topfive.datasets import beton_options, folders, shapes
-from topfive.problems import Problem
+from topfive.datasets.prepare_command import status_of
 
 
 def main() -> int:
@@ -33,20 +33,16 @@ def main() -> int:
     with_beton, kept_as = options.pop("beton"), beton_options.taken(options)
     options["workers"] = kept_as["workers"]
     options["progress"] = not options.pop("quiet")
-    began = time.monotonic()
-    try:
+
+    def work() -> None:
+        began = time.monotonic()
         root = shapes.write(**options)
+        total = options["classes"] * (options["train_per_class"] + options["val_per_class"])
+        print(f"{root}: {total:,} pictures, ready after {time.monotonic() - began:.1f} s")
         if with_beton:
             beton_options.write(folders.load(str(root)), root, kept_as, options["progress"])
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted: the same command goes on where this stopped.", file=sys.stderr)
-        return 130
-    total = options["classes"] * (options["train_per_class"] + options["val_per_class"])
-    print(f"{root}: {total:,} pictures, ready after {time.monotonic() - began:.1f} s")
-    return 0
+
+    return status_of(work)
 
 
 if __name__ == "__main__":
