@@ -1,4 +1,4 @@
-"""The loaders that benchmarks/loaders.py times: each a function of what is to be delivered, to batches.
+"""The loaders that benchmarks/loaders.py times: each a function of what is to be delivered, to passes over it.
 
 All deliver a random crop of GoogLeNet's distribution (8 to 100 % of the area, aspect 3/4 to 4/3, in ten tries) brought
 to `size`, mirrored by chance: uint8, or float32 less the mean over the deviation. They differ in how they draw it,
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+Passes = Callable[[], Iterable[Any]]  # every call is a pass; what is built once stays built
 
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -32,8 +34,8 @@ def normalized(images: torch.Tensor) -> torch.Tensor:
     return (images.float() - mean) / deviation
 
 
-def ours(name: str) -> Callable[[Wish], Iterable[Any]]:
-    def build(wish: Wish) -> Iterable[Any]:
+def ours(name: str) -> Callable[[Wish], Passes]:
+    def build(wish: Wish) -> Passes:
         from topfive.crops import AreaAspect
         from topfive.datasets import beton
         from topfive.loaders.ffcv_loader import FFCVTraining
@@ -53,13 +55,13 @@ def ours(name: str) -> Callable[[Wish], Iterable[Any]]:
             wish.workers,
             torch.device("cpu"),
         )
-        made = (batch.images for batch in loader)
-        return (normalized(images) for images in made) if wish.normalized else made
+        finish = normalized if wish.normalized else torch.Tensor.detach
+        return lambda: (finish(batch.images) for batch in loader)
 
     return build
 
 
-def ours_in_torch(wish: Wish) -> Iterable[Any]:
+def ours_in_torch(wish: Wish) -> Passes:
     """Our torch loader: Pillow decodes the whole image."""
     from topfive.crops import AreaAspect
     from topfive.datasets import folders
@@ -72,14 +74,14 @@ def ours_in_torch(wish: Wish) -> Iterable[Any]:
     loader = torch_loader.training(
         images, AreaAspect(wish.size), 0, order, Share(), steps, 0, wish.workers, False
     )
-    made = (batch.images for batch in loader)
-    return (normalized(images) for images in made) if wish.normalized else made
+    finish = normalized if wish.normalized else torch.Tensor.detach
+    return lambda: (finish(batch.images) for batch in loader)
 
 
-def stock(name: str) -> Callable[[Wish], Iterable[Any]]:
+def stock(name: str) -> Callable[[Wish], Passes]:
     """FFCV as its ImageNet scripts use it."""
 
-    def build(wish: Wish) -> Iterable[Any]:
+    def build(wish: Wish) -> Passes:
         from ffcv.fields.decoders import IntDecoder, RandomResizedCropRGBImageDecoder
         from ffcv.loader import Loader, OrderOption
         from ffcv.transforms import (
@@ -107,22 +109,22 @@ def stock(name: str) -> Callable[[Wish], Iterable[Any]]:
             drop_last=True,
             pipelines={"image": pipeline, "label": [IntDecoder(), ToTensor(), Squeeze()]},
         )
-        return (images for images, _ in loader)
+        return lambda: (images for images, _ in loader)
 
     return build
 
 
-def folder_of(wish: Wish, transform: Any, loader: Any = None) -> Iterable[Any]:
+def folder_of(wish: Wish, transform: Any, loader: Any = None) -> Passes:
     from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
 
     options = {} if loader is None else {"loader": loader}
     images = ImageFolder(wish.root / "train", transform, **options)
     batches = DataLoader(images, wish.batch, True, num_workers=wish.workers, drop_last=True)
-    return (batch for batch, _ in batches)
+    return lambda: (batch for batch, _ in batches)
 
 
-def pillow(wish: Wish) -> Iterable[Any]:
+def pillow(wish: Wish) -> Passes:
     from torchvision import transforms as v1
 
     steps = [v1.RandomResizedCrop(wish.size, antialias=True), v1.RandomHorizontalFlip()]
@@ -136,7 +138,7 @@ def pillow(wish: Wish) -> Iterable[Any]:
     return folder_of(wish, v1.Compose(steps))
 
 
-def decode_jpeg(wish: Wish) -> Iterable[Any]:
+def decode_jpeg(wish: Wish) -> Passes:
     from torchvision.io import ImageReadMode, decode_image
     from torchvision.transforms import v2
 
@@ -146,7 +148,7 @@ def decode_jpeg(wish: Wish) -> Iterable[Any]:
     return folder_of(wish, v2.Compose(steps), lambda path: decode_image(path, ImageReadMode.RGB))
 
 
-def timm_loader(wish: Wish) -> Iterable[Any]:
+def timm_loader(wish: Wish) -> Passes:
     from timm.data import create_dataset, create_loader
 
     images = create_dataset("", str(wish.root / "train"))
@@ -162,10 +164,11 @@ def timm_loader(wish: Wish) -> Iterable[Any]:
         persistent_workers=False,
         device=torch.device("cpu"),
     )
-    return (batch for batch, _ in (loader.loader if not wish.normalized else loader))
+    chosen = loader if wish.normalized else loader.loader
+    return lambda: (batch for batch, _ in chosen)
 
 
-def dali(wish: Wish) -> Iterable[Any]:
+def dali(wish: Wish) -> Passes:
     from nvidia.dali import fn, pipeline_def, types
     from nvidia.dali.plugin.pytorch import DALIGenericIterator, LastBatchPolicy
 
@@ -188,10 +191,10 @@ def dali(wish: Wish) -> Iterable[Any]:
     batches = DALIGenericIterator(
         crops(), ["images", "labels"], reader_name="files", last_batch_policy=policy
     )
-    return (batch[0]["images"] for batch in batches)
+    return lambda: (batch[0]["images"] for batch in batches)
 
 
-def webdataset(wish: Wish) -> Iterable[Any]:
+def webdataset(wish: Wish) -> Passes:
     import webdataset
     from torchvision import transforms as v1
 
@@ -208,11 +211,11 @@ def webdataset(wish: Wish) -> Iterable[Any]:
     batches = webdataset.WebLoader(
         images.batched(wish.batch, partial=False), batch_size=None, num_workers=wish.workers
     )
-    return (batch for batch, _ in batches)
+    return lambda: (batch for batch, _ in batches)
 
 
 # By the name in the table: what is read, and by what.
-CONTENDERS: dict[str, Callable[[Wish], Iterable[Any]]] = {
+CONTENDERS: dict[str, Callable[[Wish], Passes]] = {
     "ours, lossless tiles": ours("lossless.beton"),
     "ours, 500 px q90 tiles": ours("q90.beton"),
     "ffcv, 500 px q90": stock("stock_jpg.beton"),

@@ -143,14 +143,15 @@ def measure(name: str, wish: Wish, passes: int) -> dict[str, float]:
     if name.startswith("ours,"):
         importlib.import_module("topfive.loaders.ffcv_loader")
     began = time.perf_counter()
-    batches = iter(CONTENDERS[name](wish))
+    one_pass = CONTENDERS[name](wish)
+    batches = iter(one_pass())
     next(batches)
     first = time.perf_counter() - began
     for _ in batches:
         pass
     images, wall, cpu = 0, time.perf_counter(), cpu_seconds()
     for _ in range(passes):
-        images += sum(len(batch) for batch in CONTENDERS[name](wish))
+        images += sum(len(batch) for batch in one_pass())
     wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
     peaks = (
         resource.getrusage(who).ru_maxrss
