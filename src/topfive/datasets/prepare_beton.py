@@ -43,7 +43,8 @@ def write(
     if found is not None:
         return found
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = BetonWriter(path, len(images), wish, page_size or _page(images, storage))
+    lengths = [_length(images, index) for index in range(len(images))]
+    writer = BetonWriter(path, len(images), wish, page_size or _page(lengths, storage))
     try:
         with bar(progress) as shown:
             task = shown.add_task(f"writing {path.name}", total=len(images), completed=writer.done)
@@ -55,7 +56,7 @@ def write(
         writer.close()
     report = {"schema": beton.SCHEMA, **wish, **_found(images, storage, entries)}
     report["classes"] = list(classes)
-    whole_files.write(beton.details_of(path), _details(images, entries), synced=True)
+    whole_files.write(beton.details_of(path), _details(images, lengths, entries), synced=True)
     writer.publish()
     check(path, report, progress)
     text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
@@ -84,10 +85,10 @@ def check(path: Path, expected: dict[str, object], progress: bool = True) -> Non
         )
 
 
-def _page(images: Images, storage: Storage) -> int:
+def _page(lengths: Sequence[int], storage: Storage) -> int:
     """Room for the largest image, as far as the files' sizes tell: a power of two, FFCV's default or more."""
-    largest = max((_bytes(images, index) for index in range(len(images))), default=0)
-    return max(RAW_PAGE if storage.raw else PAGE, 1 << (2 * largest).bit_length())
+    room = 1 << (2 * max(lengths, default=0)).bit_length()
+    return max(RAW_PAGE if storage.raw else PAGE, room)
 
 
 def _finished(path: Path, wish: dict[str, object]) -> dict[str, object] | None:
@@ -165,16 +166,15 @@ def _found(images: Images, storage: Storage, entries: np.ndarray) -> dict[str, o
     }
 
 
-def _details(images: Images, entries: np.ndarray) -> bytes:
+def _details(images: Images, lengths: Sequence[int], entries: np.ndarray) -> bytes:
     readable = entries["how"] != UNREADABLE
     rows = np.where(readable, np.cumsum(readable) - 1, beton.MISSING)
     names = "\n".join(_name(images, index) for index in range(len(images))).encode()
-    sizes = [_bytes(images, index) for index in range(len(images))]
     content = io.BytesIO()
     np.savez(
         content,
         names=np.frombuffer(names, np.uint8),
-        bytes=np.array(sizes, np.int64),
+        bytes=np.array(lengths, np.int64),
         rows=rows.astype(np.int64),
         labels=entries["label"],
         checksums=entries["crc"],
@@ -186,7 +186,7 @@ def _name(images: Images, index: int) -> str:
     return images.files[index] if isinstance(images, Photographs) else images.name(index)
 
 
-def _bytes(images: Images, index: int) -> int:
+def _length(images: Images, index: int) -> int:
     return (
         (images.root / images.files[index]).stat().st_size if isinstance(images, Photographs) else 0
     )

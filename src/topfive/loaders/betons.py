@@ -54,8 +54,8 @@ def in_betons(
         if why_not:
             raise Problem(why_not)
         train, reported = (_stored(of, folder, prefix + split) for split, of in splits.items())
-        if absence():
-            raise Problem(str(absence()))
+        if why_not := absence():
+            raise Problem(why_not)
     except Problem as problem:
         if kind == "ffcv":
             raise Problem(f"loader=ffcv: {problem}") from problem
