@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+# As topfive.loaders.ffcv_epoch asks, for the tests that import FFCV before it.
+os.environ.setdefault("NUMBA_THREADING_LAYER", "workqueue")
 # A loaded machine is slow, and a failing example must fail again.
 settings.register_profile("tests", deadline=None, database=None, derandomize=True)
 settings.load_profile("tests")

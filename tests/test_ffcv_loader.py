@@ -3,6 +3,7 @@
 import gc
 import logging
 import multiprocessing
+import os
 import runpy
 import subprocess
 import sys
@@ -222,6 +223,15 @@ def test_torchs_threads_stay_as_they_are():
     assert done.stdout.strip() == "3"
 
 
+def test_numbas_threads_are_never_tbbs():
+    """Those wait for ever at the end of a process that has forked."""
+    code = "import topfive.loaders.ffcv_loader, numba; print(numba.threading_layer())"
+    unset = {name: of for name, of in os.environ.items() if name != "NUMBA_THREADING_LAYER"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=unset)
+    assert done.stdout.strip() == "workqueue"
+
+
 def test_an_epoch_leaves_torchs_threads_as_they_are(split):
     before = torch.get_num_threads()
     list(ours(split))
@@ -236,7 +246,7 @@ def _digest(path, queue):
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_it_works_in_a_child_process(split, method):
-    """numba's threads do not survive a fork; here are none."""
+    """numba's compiled loops do not survive a fork; here are none."""
     expected = [int(batch.images.long().sum()) for batch in ours(split)]
     context = multiprocessing.get_context(method)
     queue = context.Queue()
