@@ -67,11 +67,7 @@ NETWORKS = {
         "recipe.rates.biases.rate=0.1",
         "recipe.rates.cccp6.bias.rate=0.01",
     ],
-    "allcnn_c": [
-        "recipe.shorten={iterations:250}",
-        "recipe.batch_size=16",
-        "recipe.schedule.rate=0.025",
-    ],
+    "allcnn_c": ["recipe.shorten={iterations:300}", "recipe.batch_size=16"],
 }
 ON_TWO_CLASSES = ("nin_cifar", "allcnn_c")
 

@@ -7,10 +7,27 @@ shows here, if it moves an error by more than seeds do. The seeds are none of th
 from statistics import fmean
 
 import pytest
-from reproduction_bands import KEPT, band, bands, command, errors, kept, train
+from reproduction_bands import (
+    NETWORKS,
+    ON_TWO_CLASSES,
+    Errors,
+    band,
+    bands,
+    command,
+    errors,
+    kept,
+    train,
+)
 
 SEEDS = (100, 101, 102)
-NAMES = sorted(file.stem for file in KEPT.glob("*.json"))
+NAMES = sorted(NETWORKS)
+
+
+def holds(name: str, found: list[Errors]) -> bool:
+    """Whether the means of both errors lie in the bands for the mean of so many seeds."""
+    means = map(fmean, zip(*found, strict=True))
+    limits = bands(name, len(found))
+    return all(low <= mean <= high for (low, high), mean in zip(limits, means, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -22,17 +39,16 @@ def test_the_kept_runs_are_of_the_commands_that_are_tested(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kept_run_has_learned(name):
-    """Of ten classes, nine in ten are wrong by chance."""
-    assert max(error.test for error in errors(kept(name)["runs"])) < 0.8
+    """Of ten classes, nine in ten are wrong by chance; of two, half."""
+    by_chance = 0.5 if name in ON_TWO_CLASSES else 0.9
+    assert max(error.test for error in errors(kept(name)["runs"])) < 0.9 * by_chance
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_bands_do_not_hold_the_kept_faults(name):
     assert kept(name)["faults"]
     for fault, runs in kept(name)["faults"].items():
-        for error in errors(runs):
-            within = [low <= e <= high for (low, high), e in zip(bands(name), error, strict=True)]
-            assert not all(within), fault
+        assert not holds(name, errors(runs)), fault
 
 
 def test_the_band_is_students_prediction_interval():
@@ -42,21 +58,13 @@ def test_the_band_is_students_prediction_interval():
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["cuda_convnet", "resnet20"])
 def test_a_further_seed_errs_as_the_kept_ones(name, real_data, tmp_path):
-    _, found = train(name, SEEDS[0], real_data, tmp_path)
-    for (low, high), error in zip(bands(name), found, strict=True):
-        assert low <= error <= high
+    assert holds(name, [train(name, SEEDS[0], real_data, tmp_path)[1]])
 
 
 @pytest.mark.reproduction
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", NAMES)
-def test_further_seeds_and_their_mean_err_as_the_kept_ones(name, real_data, tmp_path):
-    found = [train(name, seed, real_data, tmp_path)[1] for seed in SEEDS]
-    means = map(fmean, zip(*found, strict=True))
-    for single, of_mean, values, mean in zip(
-        bands(name), bands(name, len(SEEDS)), zip(*found, strict=True), means, strict=True
-    ):
-        assert all(single.low <= error <= single.high for error in values)
-        assert of_mean.low <= mean <= of_mean.high
+def test_further_seeds_err_in_the_mean_as_the_kept_ones(name, real_data, tmp_path):
+    assert holds(name, [train(name, seed, real_data, tmp_path)[1] for seed in SEEDS])
