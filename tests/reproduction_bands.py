@@ -64,8 +64,7 @@ NETWORKS = {
         "recipe.shorten={iterations:250}",
         "recipe.batch_size=16",
         "recipe.schedule.rate=0.05",
-        "recipe.rates.biases.rate=0.1",
-        "recipe.rates.cccp6.bias.rate=0.01",
+        "recipe.rates={biases:{rate:0.1},cccp6.bias:{rate:0.01}}",
     ],
     "allcnn_c": ["recipe.shorten={iterations:300}", "recipe.batch_size=16"],
 }
