@@ -4,10 +4,13 @@ Names and definitions are those of the papers and their released code; each clas
 The scores averaged are class probabilities (softmax outputs), with equal weights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol as TypingProtocol
 
 from topfive.crops import Box, Shift, one_of_ten, refuse_larger, scaled, window
+from topfive.problems import Problem
 
 
 class Protocol(TypingProtocol):
@@ -119,3 +122,76 @@ class TenCrop:
         return [
             one_of_ten(height, width, self.shorter, self.size, self.square, k) for k in range(10)
         ]
+
+
+@dataclass(frozen=True)
+class SquaresOfScales:
+    """Three squares of the image at each of several scales; four corners, center and whole of each; mirrors.
+
+    GoogLeNet's 144 crops (section 7, as Howard's): shorter side 256, 288, 320 and 352; the left, center and right
+    square, of a portrait the upper, center and lower; of each square five of 224 pixels and all of it at 224. A
+    square image has the same square three times, and counts it three times.
+    """
+
+    size: int = 224
+    shorters: Sequence[int] = (256, 288, 320, 352)
+    name: str = "crops144"
+    resizes = True
+
+    def __post_init__(self) -> None:
+        refuse_larger(self.size, min(self.shorters), "protocol.shorters")
+
+    @property
+    def views(self) -> int:
+        return 36 * len(self.shorters)
+
+    def __call__(self, height: int, width: int) -> list[Box]:
+        boxes = []
+        for shorter in self.shorters:
+            high, wide = resized = scaled(height, width, shorter)
+            spare = shorter - self.size
+            corners = [(0, 0), (0, spare), (spare, 0), (spare, spare), (spare // 2, spare // 2)]
+            parts = [(*corner, self.size) for corner in corners] + [(0, 0, shorter)]
+            for square, flip, (down, across, side) in product(range(3), (False, True), parts):
+                top = square * (high - shorter) // 2 + down
+                left = square * (wide - shorter) // 2 + across
+                boxes.append(window(height, width, resized, top, left, side, flip))
+        return boxes
+
+
+@dataclass(frozen=True)
+class GridOfScales:
+    """A regular grid of crops over the image at each of several scales, and their mirrors.
+
+    VGG's multi-crop test (section 4.4 and Table 5): 5 x 5 places at shorter side 256, 384 and 512, 150 crops. That
+    the first and last place touch the border, and that places are rounded down, the paper does not say.
+    """
+
+    size: int = 224
+    shorters: Sequence[int] = (256, 384, 512)
+    places: int = 5
+    name: str = "crops150"
+    resizes = True
+
+    def __post_init__(self) -> None:
+        refuse_larger(self.size, min(self.shorters), "protocol.shorters")
+        if self.places < 2:
+            raise Problem(
+                f"protocol.places={self.places}: a grid has two places or more on each side."
+            )
+
+    @property
+    def views(self) -> int:
+        return 2 * self.places**2 * len(self.shorters)
+
+    def __call__(self, height: int, width: int) -> list[Box]:
+        boxes = []
+        for shorter in self.shorters:
+            high, wide = resized = scaled(height, width, shorter)
+            tops, lefts = (
+                [k * (side - self.size) // (self.places - 1) for k in range(self.places)]
+                for side in (high, wide)
+            )
+            for flip, top, left in product((False, True), tops, lefts):
+                boxes.append(window(height, width, resized, top, left, self.size, flip))
+        return boxes
