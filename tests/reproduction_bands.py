@@ -59,8 +59,9 @@ NETWORKS = {
         "recipe.batch_size=32",
         "protocol=one_view",
     ],
-    # Whitened, from its own first weights, or with a ReLU over its class maps (one class of the two lives at a time), it
-    # does not tell the two apart in so few steps. The rates that its recipe holds constant are as much lower as the rest.
+    # Whitened, from its own first weights, or with a ReLU over its class maps (which lets one class of the two
+    # live at a time), it does not tell the two apart in so few steps. The rates that its recipe holds constant
+    # are as much lower as the rest.
     "nin_cifar": [
         "recipe.shorten={iterations:120}",
         "recipe.batch_size=32",
