@@ -62,6 +62,14 @@ def test_what_a_paper_reports_beside_its_main_run_departs_only_as_its_recipe_say
     assert len(listed) == count
 
 
+@pytest.mark.parametrize(
+    "model", ["alexnet", "vgg16", "googlenet", "bn_inception", "resnet50", "preact_resnet164"]
+)
+def test_another_seed_is_no_departure(model):
+    """Transforms that draw at random have it as a value of their own."""
+    assert of(f"model={model}", "seed=7") == of(f"model={model}")
+
+
 def test_how_a_run_is_carried_out_is_no_departure():
     devices = ["trainer.devices=8", "trainer.accumulate_grad_batches=2", "trainer.check_every=5"]
     where = ["data.root=/elsewhere", "loader=torch", "logger=csv", "data.max_unreadable=0.1"]

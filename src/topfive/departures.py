@@ -21,7 +21,7 @@ def departures(config: Mapping[str, Any], selection: Mapping[str, Any] | None = 
     """
     ours, theirs = config["choices"], compose([f"model={config['choices']['model']}"])
     listed = [*config["recipe"]["departures"], *predecessors.departures(config)]
-    base = [f"model={ours['model']}"]
+    base = [f"model={ours['model']}", f"seed={config['seed']}"]  # which some transforms have as a value
     for group, reported in (("recipe", recipes), ("data", data_sets)):
         # What a paper reports this network under is no departure.
         if ours[group] in reported(ours["model"]):
