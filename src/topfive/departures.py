@@ -21,7 +21,8 @@ def departures(config: Mapping[str, Any], selection: Mapping[str, Any] | None = 
     """
     ours, theirs = config["choices"], compose([f"model={config['choices']['model']}"])
     listed = [*config["recipe"]["departures"], *predecessors.departures(config)]
-    base = [f"model={ours['model']}", f"seed={config['seed']}"]  # which some transforms have as a value
+    # The seed, because transforms that draw at random have it as a value.
+    base = [f"model={ours['model']}", f"seed={config['seed']}"]
     for group, reported in (("recipe", recipes), ("data", data_sets)):
         # What a paper reports this network under is no departure.
         if ours[group] in reported(ours["model"]):
