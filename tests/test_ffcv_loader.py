@@ -164,6 +164,15 @@ def test_batches_that_are_kept_are_not_written_again(split):
         assert all(torch.equal(a, b) for a, b in zip(batch, copy, strict=True))
 
 
+@pytest.mark.gpu
+def test_batches_copied_to_a_gpu_beside_its_work_are_those_of_the_cpu(split):
+    where = Share(), 6, 0, 2, torch.device("cuda")
+    kept = list(ffcv_loader.FFCVTraining(split, CROPS[0], 3, order(), *where))
+    for batch, expected in zip(kept, ours(split), strict=True):
+        assert all(tensor.is_cuda for tensor in batch)
+        assert all(torch.equal(a.cpu(), b) for a, b in zip(batch, expected, strict=True))
+
+
 def ffcv_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "ffcv"]
 

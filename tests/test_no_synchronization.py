@@ -6,6 +6,7 @@ or bring a tensor of the host to the device, has no answer there. A watch names 
 
 import inspect
 from contextlib import nullcontext
+from copy import deepcopy
 
 import pytest
 import torch
@@ -41,11 +42,11 @@ class OnTheDeviceAlone(TorchDispatchMode):
         return made
 
 
-def batch() -> Batch:
+def batch(device: torch.device = META) -> Batch:
     numbers = torch.zeros(BATCH, dtype=torch.int64)
     images = torch.zeros(BATCH, 3, SIDE, SIDE, dtype=torch.uint8)
     whole = Batch(images, *[numbers] * 6, numbers.bool())
-    return Batch(*(tensor.to(META) for tensor in whole))
+    return Batch(*(tensor.to(device) for tensor in whole))
 
 
 TRANSFORMS = {
@@ -67,13 +68,25 @@ TRANSFORMS = {
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_a_transform_neither_waits_for_the_host_nor_copies_from_it(name, layout, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta knows none
-    pipeline = Pipeline([TRANSFORMS[name]], layout).to(META)
+    pipeline = Pipeline([deepcopy(TRANSFORMS[name])], layout).to(META)
     given = batch()
     for mode in (pipeline.train(), pipeline.eval()):
         with OnTheDeviceAlone():
             made = mode(given.images, given, torch.float32)
         assert made.is_meta
         assert made.shape == given.images.shape
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_on_a_gpu_a_transform_does_not_synchronize(name):
+    cuda = torch.device("cuda")
+    pipeline, given = Pipeline([deepcopy(TRANSFORMS[name])]).to(cuda).train(), batch(cuda)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        pipeline(given.images, given, torch.float32)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def descendants(kind: type) -> set[type]:
