@@ -128,7 +128,7 @@ class TenCrop:
 class SquaresOfScales:
     """Three squares of the image at each of several scales; four corners, center and whole of each; mirrors.
 
-    GoogLeNet's 144 crops (section 7, as Howard's): shorter side 256, 288, 320 and 352; the left, center and right
+    GoogLeNet's 144 crops (section 7): shorter side 256, 288, 320 and 352; the left, center and right
     square, of a portrait the upper, center and lower; of each square five of 224 pixels and all of it at 224. A
     square image has the same square three times, and counts it three times.
     """
@@ -163,7 +163,7 @@ class SquaresOfScales:
 class GridOfScales:
     """A regular grid of crops over the image at each of several scales, and their mirrors.
 
-    VGG's multi-crop test (section 4.4 and Table 5): 5 x 5 places at shorter side 256, 384 and 512, 150 crops. That
+    VGG's multi-crop test (section 4.3, Table 5): 5 x 5 places at shorter side 256, 384 and 512, 150 crops. That
     the first and last place touch the border, and that places are rounded down, the paper does not say.
     """
 
