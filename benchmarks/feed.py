@@ -17,30 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from train_step import module, wait
+from train_step import module, update, wait
 
 from topfive.batch_norm import group_statistics
-from topfive.classifier import Classifier
 from topfive.config import compose
 from topfive.datasets import beton
 from topfive.loaders.batch import Batch
 from topfive.loaders.ffcv_loader import FFCVTraining
 from topfive.order import Share, TrainingOrder
 from topfive.quiet import quiet_lightning
-
-HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-
-
-def train(made: Classifier, optimizer: torch.optim.Optimizer, batch: Batch, precision: str) -> None:
-    half = HALVES.get(precision)
-    for dropout in made.dropouts:
-        dropout.address = (0, 0, batch.index)
-    with torch.autocast(batch.images.device.type, half, enabled=half is not None):
-        scores = made.net(made.pipeline(batch.images, batch, torch.float32))
-        loss = made.loss(scores, batch.labels)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
 
 
 def main() -> None:
@@ -71,7 +56,7 @@ def main() -> None:
         began = 0.0
         for number, batch in enumerate(batches):
             if trains:
-                train(made, optimizer, batch, precision)
+                update(config, made, optimizer, batch, number)
             if number == 0:
                 wait(device)
                 began = time.perf_counter()

@@ -31,9 +31,8 @@ class Wish:
 
 def normalized(images: torch.Tensor) -> torch.Tensor:
     mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, DEVIATION))
-    return (
-        images.float().sub_(mean).div_(deviation)
-    )  # in place: the pages of a new tensor cost as much
+    # In place: the pages of a new tensor cost as much again.
+    return images.float().sub_(mean).div_(deviation)
 
 
 def ours(name: str) -> Callable[[Wish], Passes]:

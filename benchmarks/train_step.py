@@ -31,6 +31,8 @@ from topfive.preprocessing import transform
 from topfive.quiet import quiet_lightning
 from topfive.whitening import Whitening
 
+HALVES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -124,6 +126,27 @@ def lightning_seconds(config: dict[str, Any], made: Classifier, one: Batch, step
     return (watch.end - watch.start) / steps
 
 
+def update(
+    config: dict[str, Any],
+    made: Classifier,
+    optimizer: torch.optim.Optimizer,
+    one: Batch,
+    step: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One step of a plain loop: the scores and the loss, detached."""
+    half = HALVES.get(config["trainer"]["precision"])
+    for dropout in made.dropouts:
+        dropout.address = (0, step, one.index)
+    with torch.autocast(one.images.device.type, half or torch.float32, enabled=half is not None):
+        scores = made.net(made.pipeline(one.images, one, torch.float32))
+        loss = made.loss(scores, one.labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    scores = scores[0] if isinstance(scores, tuple) else scores
+    return scores.detach(), loss.detach()
+
+
 def bare_seconds(config: dict[str, Any], made: Classifier, one: Batch, steps: int) -> float:
     """Seconds a step of a plain loop over the same module, loss and optimizer."""
     device = one.images.device
@@ -132,21 +155,10 @@ def bare_seconds(config: dict[str, Any], made: Classifier, one: Batch, steps: in
     group_statistics(made.net, recipe["bn_batch"], recipe["batch_size"], 0, 1)
     optimizer = made.configure_optimizers()
     tally = Tally(device, made.num_classes)
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
-        config["trainer"]["precision"]
-    )
     start = 0.0
     for step in range(steps + 1):
-        for dropout in made.dropouts:
-            dropout.address = (0, step, one.index)
-        with torch.autocast(device.type, half or torch.float32, enabled=half is not None):
-            scores = made.net(made.pipeline(one.images, one, torch.float32))
-            loss = made.loss(scores, one.labels)
-        scores = scores[0] if isinstance(scores, tuple) else scores
-        tally.add(loss.detach(), scores.detach(), one.labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        scores, loss = update(config, made, optimizer, one, step)
+        tally.add(loss, scores, one.labels)
         if step == 0:
             wait(device)
             start = time.perf_counter()

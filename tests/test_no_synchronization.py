@@ -70,9 +70,10 @@ def test_a_transform_neither_waits_for_the_host_nor_copies_from_it(name, layout,
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # meta knows none
     pipeline = Pipeline([deepcopy(TRANSFORMS[name])], layout).to(META)
     given = batch()
-    for mode in (pipeline.train(), pipeline.eval()):
+    for training in (True, False):
+        pipeline.train(training)
         with OnTheDeviceAlone():
-            made = mode(given.images, given, torch.float32)
+            made = pipeline(given.images, given, torch.float32)
         assert made.is_meta
         assert made.shape == given.images.shape
 

@@ -18,7 +18,7 @@ import torch
 from topfive.loaders.batch import Batch
 
 # Importing FFCV starts numba's threads; TBB's, taken where a machine has it, would never end in a process that forks.
-numba.config.THREADING_LAYER = "workqueue"
+vars(numba.config)["THREADING_LAYER"] = "workqueue"
 _threads = torch.get_num_threads()
 from ffcv.loader import Loader as FFCVLoader  # noqa: E402
 from ffcv.loader.epoch_iterator import IS_CUDA, EpochIterator  # noqa: E402
