@@ -19,14 +19,21 @@ from topfive.session import Interrupted
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def read(file: Path, key: str, remedy: str, mmap: bool = False) -> Any:
-    """What a checkpoint holds under `key`; a Problem with `remedy` where it is damaged or not one of ours."""
+def content(file: Path, remedy: str, mmap: bool = False) -> dict[str, Any]:
+    """All that a checkpoint holds; a Problem with `remedy` where it is damaged or not one of ours."""
     try:
-        return torch.load(file, weights_only=True, map_location="cpu", mmap=mmap)[key]
+        found: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu", mmap=mmap)
+        found["state_dict"]
+        return found
     except Exception as error:
         raise Problem(
             f"the checkpoint {file} is damaged or not one of ours ({type(error).__name__}): {remedy}"
         ) from error
+
+
+def read(file: Path, key: str, remedy: str, mmap: bool = False) -> Any:
+    """What a checkpoint holds under `key`; as `content`."""
+    return content(file, remedy, mmap)[key]
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
