@@ -45,8 +45,8 @@ def train(cfg: DictConfig) -> None:
 
     build.resume(run, data, trainer)
     trainer.fit(classifier, data, ckpt_path=run.checkpoint, weights_only=True)
-    trainer.validate(classifier, data.reported_loader(data.protocol), verbose=False)
-    conclude.record(config, run, classifier, trainer, data)
+    scores = conclude.tested(config, run, classifier, trainer, data)
+    conclude.record(config, run, classifier, trainer, data, scores)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,16 @@ from topfive.datasets import Dataset, Pixels, folders
 from topfive.loaders.datamodule import DataModule, LoaderSettings, watched
 from topfive.loaders.memory_loader import MemoryEvaluation, MemoryTraining
 from topfive.problems import Problem
-from topfive.protocols import OneCrop, OneView, Protocol, TenCrop
+from topfive.protocols import (
+    Both,
+    Dense,
+    GridOfScales,
+    OneCrop,
+    OneView,
+    Protocol,
+    SquaresOfScales,
+    TenCrop,
+)
 
 PART = {"subset_seed": 0, "fraction": None, "per_class": None}
 
@@ -147,8 +156,12 @@ def test_two_devices_share_training_and_evaluation() -> None:
 
 
 def test_many_views_are_watched_by_one_and_reported_in_full(class_folders: Path) -> None:
-    assert watched(TenCrop(32, 40)) == OneCrop(32, 40)
-    assert watched(OneView(32)) == OneView(32)
+    for protocol in (TenCrop(32, 40), SquaresOfScales(32, (40, 50)), GridOfScales(32, (40, 50))):
+        assert watched(protocol, 24) == OneCrop(32, 40)
+    assert watched(OneView(32), 24) == OneView(32)
+    assert watched(Dense((40, 50)), 24) == OneCrop(24, 40)
+    assert watched(Dense((40,)), 48) == OneCrop(48, 48)
+    assert watched(Both((GridOfScales(32, (40,)), Dense((50,)))), 24) == OneCrop(32, 40)
     data = module(folders.load(str(class_folders)), "auto", PHOTOGRAPH, TenCrop(32, 40))
     assert joined(data.val_dataloader()[0]).images.shape == (4, 1, 3, 32, 32)
     assert joined(data.reported_loader(data.protocol)).images.shape == (4, 10, 3, 32, 32)

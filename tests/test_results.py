@@ -43,6 +43,7 @@ def test_a_record_is_json_of_schema_1_with_counts_and_no_rates(tmp_path: Path) -
             "top1_errors": 921,
             "top5_errors": 40,
             "unreadable": 0,
+            "filter": None,
         }
     ]
     assert "path" not in content

@@ -31,7 +31,8 @@ class MeanImage(nn.Module):
     and its mirror, and padding is zero, which is the mean. False subtracts the
     central window whatever the crop, as AlexNet's code does. Evaluation views carry no offset and take
     the central window. stretch=True, for photographs: a view larger than the mean image, as in a test at
-    320 pixels, has it enlarged to its size, where False leaves zeros around it (no paper says).
+    320 pixels or of the whole image, has it stretched to its size, where False leaves zeros around it (no
+    paper says).
     """
 
     mean: Tensor
@@ -42,19 +43,19 @@ class MeanImage(nn.Module):
         self.register_buffer("mean", mean)
 
     def forward(self, x: Tensor, batch: Batch | None) -> Tensor:
-        size = x.shape[-1]
-        if self.stretch and size > self.mean.shape[-1]:
-            return x - nn.functional.interpolate(self.mean[None], (size, size), mode="bilinear")
+        height, width = x.shape[2:]
+        if self.stretch and (height > self.mean.shape[1] or width > self.mean.shape[2]):
+            return x - nn.functional.interpolate(self.mean[None], (height, width), mode="bilinear")
         if batch is None or not self.follows_crop:
-            return x - self._center(size)
-        moved = self._windows(batch.top, batch.left, size)
+            return x - self._center(height, width)
+        moved = self._windows(batch.top, batch.left, width)
         return x - torch.where(batch.flip[:, None, None, None], moved.flip(3), moved)
 
-    def _center(self, size: int) -> Tensor:
-        """The central window, zero beyond the mean's edge: (channels, size, size)."""
-        height, width = self.mean.shape[1:]
-        left, top = (width - size) // 2, (height - size) // 2
-        margins = (-left, left + size - width, -top, top + size - height)
+    def _center(self, height: int, width: int) -> Tensor:
+        """The central window, zero beyond the mean's edge: (channels, height, width)."""
+        high, wide = self.mean.shape[1:]
+        left, top = (wide - width) // 2, (high - height) // 2
+        margins = (-left, left + width - wide, -top, top + height - high)
         return nn.functional.pad(self.mean, margins)
 
     def _windows(self, top: Tensor, left: Tensor, size: int) -> Tensor:

@@ -19,11 +19,13 @@ from topfive.session import Interrupted
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def content(file: Path, remedy: str, mmap: bool = False) -> dict[str, Any]:
-    """All that a checkpoint holds; a Problem with `remedy` where it is damaged or not one of ours."""
+def content(
+    file: Path, remedy: str, mmap: bool = False, wanted: str = "state_dict"
+) -> dict[str, Any]:
+    """All that a checkpoint holds; a Problem with `remedy` where it is damaged or lacks what is `wanted`."""
     try:
         found: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu", mmap=mmap)
-        found["state_dict"]
+        found[wanted]
         return found
     except Exception as error:
         raise Problem(
@@ -33,7 +35,7 @@ def content(file: Path, remedy: str, mmap: bool = False) -> dict[str, Any]:
 
 def read(file: Path, key: str, remedy: str, mmap: bool = False) -> Any:
     """What a checkpoint holds under `key`; as `content`."""
-    return content(file, remedy, mmap)[key]
+    return content(file, remedy, mmap, key)[key]
 
 
 class DurableCheckpointIO(TorchCheckpointIO):

@@ -268,6 +268,7 @@ class Classifier(pl.LightningModule):
         running = time.perf_counter() - self.window_start[0]
         checkpoint["spent"] = (self.started, self.spent_seconds + running)
         checkpoint["images"] = (self.seen, self.missed)
+        checkpoint["classes"] = list(self.trainer.datamodule.dataset.classes)  # type: ignore[attr-defined]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.schedule.restore(checkpoint["schedule"])

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,43 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 
 from topfive import choice, predecessors, published, results
-from topfive.classifier import Classifier, Count
+from topfive.batch_norm import average_running_statistics
+from topfive.classifier import Classifier
 from topfive.departures import departures
+from topfive.evaluation import testing
+from topfive.evaluation.averages import Averages
+from topfive.evaluation.testing import Split
 from topfive.loaders.datamodule import DataModule
 from topfive.report import table
 from topfive.runs import Run, identity
+from topfive.trained import Trained
 
 
-def score(count: Count, protocol: str, split: str) -> results.Score:
-    """The counts of one protocol on one split, as a record keeps them."""
-    return results.Score(protocol, split, count.n, count.top1, count.top5, count.unreadable)
+def tested(
+    config: dict[str, Any], run: Run, module: Classifier, trainer: pl.Trainer, data: DataModule
+) -> list[results.Score]:
+    """What was trained under the run's own protocol; its predictions are kept in the run's directory."""
+    average_running_statistics(module.net)
+    net, pipeline = module.net, module.pipeline
+    trained = Trained(name=run.directory.name, net=net, pipeline=pipeline, config=config)
+    about = {
+        "model": config["choices"]["model"],
+        "identity": identity(config),
+        "seed": config["seed"],
+    }
+    split = Split.reported(data.dataset, config["choices"]["data"])
+    where = (trainer, data.settings, run.directory)
+    return testing.tested(trained, split, [data.protocol], Averages(), *where, about)
 
 
 @rank_zero_only
 def record(
-    config: dict[str, Any], run: Run, module: Classifier, trainer: pl.Trainer, data: DataModule
+    config: dict[str, Any],
+    run: Run,
+    module: Classifier,
+    trainer: pl.Trainer,
+    data: DataModule,
+    scores: Sequence[results.Score],
 ) -> None:
     """Writes result.json and prints the run beside what was published."""
     options = {k: v for k, v in config["model"].items() if k != "_target_"}
@@ -40,7 +63,7 @@ def record(
         data=config["choices"]["data"],
         ablation=config["choices"]["ablation"],
         seed=config["seed"],
-        scores=(score(module.scores[0], data.protocol.name, data.dataset.reported_name),),
+        scores=tuple(scores),
         departures=(*departures(config, selection), *data.departures),
         started_from=predecessors.origin(config),
         trained_on={
@@ -52,7 +75,7 @@ def record(
         iterations=trainer.global_step * module.clock.updates,
         epochs=module.clock.epochs(trainer.global_step),
         train=module.last_window,
-        config=_without_paths(config),
+        config=without_paths(config),
         command=_command(),
         world_size=trainer.world_size,
         started=module.started,
@@ -67,7 +90,7 @@ def record(
     print(f"record: {run.result}", flush=True)
 
 
-def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
+def without_paths(config: dict[str, Any]) -> dict[str, Any]:
     """A record is published; where this machine keeps its files is nobody's business."""
     data = {key: value for key, value in config["data"].items() if key != "root"}
     recipe = dict(config["recipe"])

@@ -161,19 +161,19 @@ class ShorterSide:
         return window(height, width, resized, top, left, self.size, self.flip and u[2] < 0.5)
 
 
-def one_of_ten(height: int, width: int, shorter: int, size: int, square: bool, k: int) -> Box:
-    """Corner 0 to 3 or center 4 of the image at shorter side `shorter`; 5 to 9 are their mirrors.
+def corner_or_center(
+    height: int, width: int, shorter: int, size: int, square: bool, k: int
+) -> tuple[tuple[int, int], int, int]:
+    """Corner 0 to 3 or center 4 of the image at shorter side `shorter`: (its size then, top, left).
 
     square=True takes them from the central square of side `shorter`.
     """
     resized = scaled(height, width, shorter)
     field = (shorter, shorter) if square else resized
     bottom, right = field[0] - size, field[1] - size
-    place = k % 5
-    y = bottom // 2 if place == 4 else bottom * (place // 2)
-    x = right // 2 if place == 4 else right * (place % 2)
-    top, left = (resized[0] - field[0]) // 2 + y, (resized[1] - field[1]) // 2 + x
-    return window(height, width, resized, top, left, size, k >= 5)
+    y = bottom // 2 if k == 4 else bottom * (k // 2)
+    x = right // 2 if k == 4 else right * (k % 2)
+    return resized, (resized[0] - field[0]) // 2 + y, (resized[1] - field[1]) // 2 + x
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,9 @@ class FixedTen:
         return 0, 0
 
     def __call__(self, height: int, width: int, u: Sequence[float]) -> Box:
-        return one_of_ten(height, width, self.shorter, self.size, True, pick(u[0], 10))
+        k = pick(u[0], 10)
+        place = corner_or_center(height, width, self.shorter, self.size, True, k % 5)
+        return window(height, width, *place, self.size, k >= 5)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from topfive.datasets import Images, Pixels
 from topfive.loaders.torch_loader import evaluation
 from topfive.order import Share
 from topfive.problems import Problem
-from topfive.protocols import OneCrop, Protocol, WarpedCrop
+from topfive.protocols import OneCrop, SquareViews, WarpedCrop
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def mean_image(
     return torch.from_numpy(kept(path, partial(_mean, images, ids, protocol, progress)))
 
 
-def _mean(images: Images, ids: np.ndarray, protocol: Protocol, progress: bool) -> np.ndarray:
+def _mean(images: Images, ids: np.ndarray, protocol: SquareViews, progress: bool) -> np.ndarray:
     size = protocol.size
     total, count = np.zeros((images.channels, size, size)), 0
     loader = evaluation(images, ids, protocol, 64, Share(), None, False)

@@ -16,6 +16,10 @@ class Progress(TQDMProgressBar):
         super().on_train_epoch_start(trainer)
         self.train_progress_bar.set_description("training")
 
+    @property
+    def predict_description(self) -> str:
+        return "testing"
+
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:

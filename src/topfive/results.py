@@ -25,7 +25,10 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one protocol counted on one split; `top5_errors` is None for 5 classes or fewer."""
+    """What one protocol counted on one split; `top5_errors` is None for 5 classes or fewer.
+
+    `filter` is what resized the images, None where an older version tested.
+    """
 
     protocol: str
     split: str
@@ -33,6 +36,7 @@ class Score:
     top1_errors: int
     top5_errors: int | None = None
     unreadable: int = 0
+    filter: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +99,7 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 _SCORE_KINDS: dict[str, tuple[type, ...]] = {
     "protocol": (str,), "split": (str,), "n": (int,), "top1_errors": (int,),
-    "top5_errors": (int, type(None)), "unreadable": (int,),
+    "top5_errors": (int, type(None)), "unreadable": (int,), "filter": _TEXT_OR_NONE,
 }  # fmt: skip
 
 
@@ -257,7 +261,7 @@ def _record(content: Any, path: Path) -> Record:
 def _score(content: Any, path: Path) -> Score:
     if not isinstance(content, dict):
         raise Problem(f"{path}: a score is {content!r}, expected an object with counts.")
-    content = {"top5_errors": None, "unreadable": 0} | content
+    content = {"top5_errors": None, "unreadable": 0, "filter": None} | content
     _check(content, _SCORE_KINDS, path, " in a score")
     score = Score(**{key: content[key] for key in _SCORE_KINDS})
     top5 = 0 if score.top5_errors is None else score.top5_errors

@@ -19,7 +19,7 @@ from topfive.problems import Problem
 from topfive.runs import CONFIG, checkpoint_of, read_config
 from topfive.whitening import Whitening
 
-SHAPES = ColorStatistics(*(torch.zeros(n) for n in (3, 3, 3)), torch.zeros(3, 3))
+SHAPES = ColorStatistics(torch.zeros(3), torch.zeros(3), torch.zeros(3), torch.zeros(3, 3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def of_run(path: Path, classes: int | None = None) -> Trained:
         )
     if not file.exists():
         raise Problem(f"there is no checkpoint {file}: train the run first, or name another.")
-    saved = checkpoints.content(file, "name another run.")
+    saved = checkpoints.content(file, "name another run.", mmap=True)
     names = saved.get("classes")
     state: Mapping[str, Tensor] = saved["state_dict"]
     wanted = classes if names is None else len(names)
@@ -95,14 +95,21 @@ def of_run(path: Path, classes: int | None = None) -> Trained:
         )
     net, pipeline = architecture(config, wanted), _pipeline(config, state)
     for part, module in (("net.", net), ("pipeline.", pipeline)):
-        _fill(module, {k[len(part) :]: v for k, v in state.items() if k.startswith(part)}, str(file))
+        fill(module, {k[len(part) :]: v for k, v in state.items() if k.startswith(part)}, str(file))
     return Trained(
-        name=file.parent.name, net=net.eval(), pipeline=pipeline.eval(), config=config, classes=names
+        name=file.parent.name,
+        net=net.eval(),
+        pipeline=pipeline.eval(),
+        config=config,
+        classes=names,
     )
 
 
-def _fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Puts `state` into `module`; a Problem names what is missing, superfluous or of another shape."""
+def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
+    """Puts `state` into `module`; a Problem names what is missing, superfluous or of another shape.
+
+    A module on the meta device takes the tensors themselves, any other their values.
+    """
     own = module.state_dict()
     differing = [
         *(f"lacks {name}" for name in own.keys() - state.keys()),
@@ -119,7 +126,7 @@ def _fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
             f"{where} is of another network: it {', '.join(sorted(differing)[:3])}{more}. Name the weights "
             f"of this network, or the network of these weights."
         )
-    module.load_state_dict(dict(state))
+    module.load_state_dict(dict(state), assign=any(value.is_meta for value in own.values()))
 
 
 def _pipeline(config: dict[str, Any], state: Mapping[str, Tensor]) -> Pipeline:

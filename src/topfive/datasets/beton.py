@@ -89,6 +89,10 @@ class Beton:
         """What to call image `index` in a message."""
         return f"{self.path}: {self.files[index]}"
 
+    def id(self, index: int) -> str:
+        """The file that it was made of, below the split's folder."""
+        return self.files[index]
+
     def fingerprint(self) -> str:
         """That of the files it was made of, and where the pixels are not theirs, of how they are kept."""
         digest = hashlib.sha256(MODES[self.channels].encode())

@@ -47,6 +47,10 @@ class Images(Protocol):
         """What to call image `index` in a message."""
         ...
 
+    def id(self, index: int) -> str:
+        """What tells image `index` from the others of its split, wherever the split lies."""
+        ...
+
     def fingerprint(self) -> str:
         """A digest that changes with what the images are."""
         ...
@@ -95,6 +99,10 @@ class Pixels:
         """What to call image `index` in a message."""
         return f"image {index}"
 
+    def id(self, index: int) -> str:
+        """Its number."""
+        return str(index)
+
     def fingerprint(self) -> str:
         """A digest that changes with any pixel or label."""
         digest = hashlib.sha256(np.ascontiguousarray(self.pixels).data)
@@ -141,6 +149,10 @@ class Photographs:
     def name(self, index: int) -> str:
         """What to call image `index` in a message."""
         return str(self.root / self.files[index])
+
+    def id(self, index: int) -> str:
+        """Its file, below the split's folder."""
+        return self.files[index]
 
     def fingerprint(self) -> str:
         """A digest that changes with any file's name, class or size, and with the channels."""

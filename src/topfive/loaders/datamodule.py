@@ -21,7 +21,7 @@ from topfive.loaders.batch import Batch
 from topfive.loaders.betons import absence
 from topfive.order import Share, TrainingOrder
 from topfive.problems import Problem
-from topfive.protocols import OneCrop, OneView, Protocol, TenCrop
+from topfive.protocols import Both, Dense, OneCrop, OneView, Protocol, SquareViews, TenCrop
 
 Kind = Literal["auto", "torch", "memory", "ffcv"]
 
@@ -35,9 +35,20 @@ class LoaderSettings:
     evaluation_batch: int = 256
 
 
-def watched(protocol: Protocol) -> Protocol:
-    """The one-view protocol that follows the training of a net tested by many views."""
-    return OneCrop(protocol.size, protocol.shorter) if isinstance(protocol, TenCrop) else protocol
+def watched(protocol: Protocol, size: int) -> SquareViews:
+    """The one view that follows the training of a net tested by `protocol`: of many crops the central one.
+
+    Of the whole image it is the central crop of training's `size`.
+    """
+    if isinstance(protocol, Both):
+        return watched(protocol.parts[0], size)
+    if isinstance(protocol, Dense):
+        return OneCrop(size, max(size, min(protocol.shorters)))
+    assert isinstance(protocol, SquareViews)
+    if protocol.views == 1:
+        return protocol
+    shorter = protocol.shorter if isinstance(protocol, TenCrop) else min(protocol.shorters)  # type: ignore[attr-defined]
+    return OneCrop(protocol.size, shorter)
 
 
 class DataModule(pl.LightningDataModule):
@@ -177,7 +188,7 @@ class DataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> list[Iterable[Batch]]:
-        protocol = watched(self.protocol)
+        protocol = watched(self.protocol, self.crop.size)
         loaders = [self.reported_loader(protocol)]
         if len(self.watched_splits) > 1:
             loaders.append(self._evaluation(self.dataset.train, self.minival_ids, protocol))
@@ -190,12 +201,14 @@ class DataModule(pl.LightningDataModule):
             return (MINIVAL,)
         return ("reported", MINIVAL) if len(self.minival_ids) else ("reported",)
 
-    def reported_loader(self, protocol: Protocol) -> Iterable[Batch]:
+    def reported_loader(self, protocol: SquareViews) -> Iterable[Batch]:
         """The set that errors are reported on, under `protocol`."""
         reported = self.dataset.reported
         return self._evaluation(reported, np.arange(len(reported)), protocol)
 
-    def _evaluation(self, images: Images, ids: np.ndarray, protocol: Protocol) -> Iterable[Batch]:
+    def _evaluation(
+        self, images: Images, ids: np.ndarray, protocol: SquareViews
+    ) -> Iterable[Batch]:
         batch, share = self.settings.evaluation_batch, self.share
         if self.in_memory(images, protocol):
             assert isinstance(images, Pixels)

@@ -13,7 +13,7 @@ from topfive.loaders.ffcv_epoch import Loader
 from topfive.loaders.native_views import EvaluationViews, TrainingViews, slices
 from topfive.loaders.torch_loader import Addresses, Sizes
 from topfive.order import Share, TrainingOrder
-from topfive.protocols import Protocol
+from topfive.protocols import SquareViews
 
 
 class FFCVTraining:
@@ -50,7 +50,7 @@ class FFCVEvaluation:
         self,
         images: Beton,
         ids: np.ndarray,
-        protocol: Protocol,
+        protocol: SquareViews,
         batch: int,
         share: Share,
         threads: int,

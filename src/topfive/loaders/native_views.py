@@ -16,7 +16,7 @@ from topfive.datasets.beton import MISSING, Beton
 from topfive.datasets.beton_format import RAW
 from topfive.loaders.batch import UNREADABLE, Batch, still
 from topfive.loaders.torch_loader import Address
-from topfive.protocols import Protocol
+from topfive.protocols import SquareViews
 
 NO_BYTES = np.uint64(np.iinfo(np.uint64).max)  # a place outside of any file
 
@@ -107,7 +107,7 @@ class TrainingViews(NativeViews):
 class EvaluationViews(NativeViews):
     """All views of a protocol, of the images with the given numbers."""
 
-    def __init__(self, images: Beton, protocol: Protocol, *where: Any):
+    def __init__(self, images: Beton, protocol: SquareViews, *where: Any):
         super().__init__(images, *where)
         self.protocol = protocol
 

@@ -17,7 +17,7 @@ from topfive.datasets import Images, Unreadable
 from topfive.loaders.batch import UNREADABLE, Batch, still
 from topfive.loaders.views import cut
 from topfive.order import Share, TrainingOrder
-from topfive.protocols import Protocol
+from topfive.protocols import SquareViews
 
 # (epoch, sample, crop's draw), a sample being image + copy x images; and the size of the view where it changes
 Address = tuple[int, int, int] | tuple[int, int, int, int]
@@ -78,7 +78,7 @@ def collate_training(samples: Sequence[Sample]) -> Batch:
 class EvaluationViews(Dataset[Views]):
     """Sample number to all views of a protocol."""
 
-    def __init__(self, images: Images, ids: np.ndarray, protocol: Protocol):
+    def __init__(self, images: Images, ids: np.ndarray, protocol: SquareViews):
         self.images, self.ids, self.protocol = images, ids, protocol
 
     def __len__(self) -> int:
@@ -131,7 +131,8 @@ class Addresses(Sampler[list[Address]]):
         return self.steps * self.share.accumulate
 
 
-def _leave_ctrl_c_to_the_trainer(_: int) -> None:
+def leave_ctrl_c_to_the_trainer(_: int) -> None:
+    """What a worker process begins with: Ctrl-C is for the process that it works for, one thread is its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
@@ -158,14 +159,14 @@ def training(
         num_workers=count,
         pin_memory=pin_memory,
         persistent_workers=False,
-        worker_init_fn=_leave_ctrl_c_to_the_trainer,
+        worker_init_fn=leave_ctrl_c_to_the_trainer,
     )
 
 
 def evaluation(
     images: Images,
     ids: np.ndarray,
-    protocol: Protocol,
+    protocol: SquareViews,
     batch: int,
     share: Share,
     num_workers: int | None,
@@ -179,5 +180,5 @@ def evaluation(
         collate_fn=collate_evaluation,
         num_workers=workers(num_workers),
         pin_memory=pin_memory,
-        worker_init_fn=_leave_ctrl_c_to_the_trainer,
+        worker_init_fn=leave_ctrl_c_to_the_trainer,
     )

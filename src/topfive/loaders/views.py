@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from topfive.crops import Box
+from topfive.crops import Box, Filter
 
 RESAMPLING = {
     "triangle": Image.Resampling.BILINEAR,
@@ -13,20 +13,28 @@ RESAMPLING = {
 }
 
 
+def resized(image: Image.Image, box: Box, size: tuple[int, int], filter: Filter) -> Image.Image:
+    """The box of the image brought to `size` (height, width), antialiased but for nearest.
+
+    Pixels beside the box are read where the filter reaches over.
+    """
+    bounds = (
+        max(0.0, box.left),
+        max(0.0, box.top),
+        min(float(image.width), box.left + box.width),
+        min(float(image.height), box.top + box.height),
+    )
+    return image.resize((size[1], size[0]), RESAMPLING[filter], box=bounds)
+
+
 def cut(image: Image.Image, box: Box, size: int, resizes: bool) -> np.ndarray:
     """The crop as uint8, (channels, size, size).
 
-    Resized crops use the box's filter as Pillow has it, antialiased (but for nearest) and reading pixels
-    beside the box where it reaches over; whole-pixel crops are copied, with zeros beyond the edge.
+    Resized crops use the box's filter as Pillow has it; whole-pixel crops are copied, with zeros beyond
+    the edge.
     """
     if resizes:
-        bounds = (
-            max(0.0, box.left),
-            max(0.0, box.top),
-            min(float(image.width), box.left + box.width),
-            min(float(image.height), box.top + box.height),
-        )
-        view = np.asarray(image.resize((size, size), RESAMPLING[box.filter], box=bounds))
+        view = np.asarray(resized(image, box, (size, size), box.filter))
     else:
         left, top = int(box.left), int(box.top)
         view = np.asarray(image.crop((left, top, left + size, top + size)))
