@@ -45,7 +45,7 @@ def train(cfg: DictConfig) -> None:
 
     build.resume(run, data, trainer)
     trainer.fit(classifier, data, ckpt_path=run.checkpoint, weights_only=True)
-    scores = conclude.tested(config, run, classifier, trainer, data)
+    scores = conclude.scores(config, run, classifier, trainer, data)
     conclude.record(config, run, classifier, trainer, data, scores)
 
 

@@ -13,9 +13,9 @@ from torch import nn
 from topfive.batch_transforms import Pipeline, Standardize
 from topfive.config import compose
 from topfive.datasets import Photographs
-from topfive.evaluation import testing
+from topfive.evaluation import counting
 from topfive.evaluation.averages import Averages
-from topfive.evaluation.testing import Split
+from topfive.evaluation.counting import Split
 from topfive.loaders.datamodule import LoaderSettings
 from topfive.predictions import file_name, read
 from topfive.protocols import (
@@ -84,13 +84,13 @@ def answered(
     with pytest.MonkeyPatch.context() as patch:
         # What goes to disk is rounded; the test wants what is added up.
         patch.setattr(torch.Tensor, "half", lambda tensor: tensor)
-        patch.setattr("topfive.evaluation.testing.kept", lambda all_, _: found.extend(all_) or [])
+        patch.setattr("topfive.evaluation.counting.kept", lambda all_, _: found.extend(all_) or [])
         trainer = pl.Trainer(
             accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
         )
         split = Split(images, images.labels, [f"c{k}" for k in range(CLASSES)], "folder", "val")
         settings = LoaderSettings("torch", workers, 16)
-        testing.tested(trained, split, protocols, averages, trainer, settings, folder, {})
+        counting.counts(trained, split, protocols, averages, trainer, settings, folder, {})
     return {str(one.about["protocol"]): one.probabilities for one in found}
 
 
@@ -329,7 +329,9 @@ def test_predictions_are_kept_with_the_counts(network, photographs, tmp_path):
     names = [f"c{k}" for k in range(CLASSES)]
     split = Split(images, images.labels, names, "folder", "val")
     where = (trainer, LoaderSettings("torch", 0, 16), tmp_path)
-    (score,) = testing.tested(network, split, [TenCrop()], Averages(), *where, {"model": "sliding"})
+    (score,) = counting.counts(
+        network, split, [TenCrop()], Averages(), *where, {"model": "sliding"}
+    )
     kept = read(tmp_path / file_name("ten_crop", "val"))
     assert list(kept.images) == list(images.files)
     assert kept.about["filter"] == "triangle"

@@ -179,6 +179,16 @@ def test_option_a_takes_every_second_pixel_and_appends_zero_maps():
     assert not y[:, 16:].any()
 
 
+def test_half_of_the_added_zero_maps_come_ahead_when_asked():
+    net = CifarResNet(8, added_channels="around")
+    x = torch.randn(2, 32, 8, 8)
+    y = net.conv4_x[0].shortcut(x)
+    assert y.shape == (2, 64, 4, 4)
+    assert torch.equal(y[:, 16:48], x[:, :, ::2, ::2])
+    assert not y[:, :16].any()
+    assert not y[:, 48:].any()
+
+
 # Section 4.1: A has no parameters, B projects where the shape changes, C projects everywhere.
 # The 34-layer net has 16 blocks, of which 3 change the shape; the 50-layer net 16, of which 4 do.
 @pytest.mark.parametrize(
@@ -228,6 +238,7 @@ def test_gradients_reach_every_parameter(kind, depth, shortcut):
         (lambda: ResNet(18, "b"), "A, B, C or null .plain., not 'b'"),
         (lambda: CifarResNet(18), r"6n \+ 2 layers .20, 32, 44, .*not 18"),
         (lambda: CifarResNet(20, "none"), "A, B, C or null .plain., not 'none'"),
+        (lambda: CifarResNet(20, "A", "before"), "added_channels is after or around, not 'before'"),
     ],
 )
 def test_a_net_that_the_paper_does_not_have_is_refused(build, message):

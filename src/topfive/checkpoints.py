@@ -1,11 +1,9 @@
 """Checkpoints that survive: written beside, synced, then renamed; on a schedule and when told to stop."""
 
 import os
-import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,9 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from topfive.batch_norm import average_running_statistics
 from topfive.problems import Problem
-from topfive.session import Interrupted
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from topfive.session import Interrupted, StopSignals
 
 
 def content(
@@ -81,18 +77,12 @@ class Checkpoint(pl.Callback):
     def __init__(self, path: Path, minutes: float, every_n_steps: int | None):
         self.path, self.seconds, self.every_n_steps = path, 60.0 * minutes, every_n_steps
         self.saved_at, self.saved_step = time.monotonic(), 0
-        self.signal = 0
-        self.handlers: dict[int, Any] = {}
+        self.signals = StopSignals()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Not earlier: Lightning has set its own handler by now, which would broadcast from within a
         # collective of the step and end the run without a checkpoint.
-        def ask_to_stop(number: int, frame: FrameType | None) -> None:
-            if self.signal:
-                raise KeyboardInterrupt
-            self.signal = number
-
-        self.handlers = {number: signal.signal(number, ask_to_stop) for number in SIGNALS}
+        self.signals.listen()
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
         # A checkpoint between two steps finds Lightning (2.6) with one batch ready and not started. At a
         # restart it takes that back for the epoch but not for the total, by which it validates.
@@ -111,12 +101,12 @@ class Checkpoint(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._save(trainer, pl_module)
-        self._restore_handlers()
+        self.signals.restore()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        self._restore_handlers()
+        self.signals.restore()
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         average_running_statistics(pl_module)
@@ -132,12 +122,7 @@ class Checkpoint(pl.Callback):
             else time.monotonic() - self.saved_at > self.seconds
         )
         if trainer.world_size == 1:
-            return due, self.signal
-        word = torch.tensor([due, self.signal], device=trainer.strategy.root_device)
+            return due, self.signals.number
+        word = torch.tensor([due, self.signals.number], device=trainer.strategy.root_device)
         torch.distributed.broadcast(word, src=0)
         return bool(word[0]), int(word[1])
-
-    def _restore_handlers(self) -> None:
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-        self.handlers = {}

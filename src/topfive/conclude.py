@@ -15,16 +15,16 @@ from topfive import choice, predecessors, published, results
 from topfive.batch_norm import average_running_statistics
 from topfive.classifier import Classifier
 from topfive.departures import departures
-from topfive.evaluation import testing
+from topfive.evaluation import counting
 from topfive.evaluation.averages import Averages
-from topfive.evaluation.testing import Split
+from topfive.evaluation.counting import Split
 from topfive.loaders.datamodule import DataModule
 from topfive.report import table
 from topfive.runs import Run, identity
 from topfive.trained import Trained
 
 
-def tested(
+def scores(
     config: dict[str, Any], run: Run, module: Classifier, trainer: pl.Trainer, data: DataModule
 ) -> list[results.Score]:
     """What was trained under the run's own protocol; its predictions are kept in the run's directory."""
@@ -38,7 +38,7 @@ def tested(
     }
     split = Split.reported(data.dataset, config["choices"]["data"])
     where = (trainer, data.settings, run.directory)
-    return testing.tested(trained, split, [data.protocol], Averages(), *where, about)
+    return counting.counts(trained, split, [data.protocol], Averages(), *where, about)
 
 
 @rank_zero_only

@@ -42,27 +42,28 @@ def evaluate(cfg: DictConfig) -> None:
     from topfive import build, conclude
     from topfive.evaluation import subject
     from topfive.evaluation.averages import Averages
+    from topfive.evaluation.counting import counts
     from topfive.evaluation.records import record
-    from topfive.evaluation.testing import tested
     from topfive.loaders.datamodule import LoaderSettings
     from topfive.quiet import quiet_lightning
 
     quiet_lightning()
     asked: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
-    tested = subject.of(asked, HydraConfig.get().runtime.choices)
-    trainer = build.evaluator(tested.config)
-    scores = tested(
-        tested.trained,
-        tested.split,
-        tested.protocols,
+    one = subject.of(asked, HydraConfig.get().runtime.choices)
+    trainer = build.evaluator(one.config)
+    scores = counts(
+        one.trained,
+        one.split,
+        one.protocols,
         Averages(**asked["averages"]),
         trainer,
         LoaderSettings(**asked["loader"]),
-        tested.folder,
-        tested.about,
+        one.folder,
+        one.about,
+        asked["filter"],
     )
     if scores:
-        conclude.show([record(tested, scores, trainer)])
+        conclude.show([record(one, scores, trainer)])
 
 
 if __name__ == "__main__":

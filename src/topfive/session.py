@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.errors import InstantiationException
@@ -23,6 +25,35 @@ class Interrupted(BaseException):
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
         self.number = number
+
+
+class StopSignals:
+    """Ctrl-C and SIGTERM only ask, while it listens: what is being computed is finished first.
+
+    `number` is the signal that was heard, or 0. A second one stops at once.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.handlers: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """Takes the place of the handlers that are there."""
+
+        def ask_to_stop(number: int, frame: FrameType | None) -> None:
+            if self.number:
+                raise KeyboardInterrupt
+            self.number = number
+
+        self.handlers = {
+            number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def restore(self) -> None:
+        """Puts the handlers back that were there."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.handlers = {}
 
 
 @contextmanager

@@ -33,11 +33,16 @@ def agreement_with_real(labels: Mapping[str, str]) -> float | None:
     labels agree in 42,164 of the 46,837 images that have ReaL labels (L. Beyer et al., "Are we done
     with ImageNet?", 2020); labels in a wrong order agree in about one of a thousand.
     """
-    lists: list[list[int]] = json.loads(_table("imagenet_real_labels.json").read_text())
+    lists: list[list[int]] = json.loads(real_labels_file().read_text())
     real = {f"ILSVRC2012_val_{i:08d}": indices for i, indices in enumerate(lists, start=1)}
     index = {wordnet_id: i for i, wordnet_id in enumerate(wordnet_ids())}
     rated = [index.get(labels[stem]) in real[stem] for stem in labels if real.get(stem)]
     return round(sum(rated) / len(rated), 4) if rated else None
+
+
+def real_labels_file() -> Path:
+    """The ReaL labels, JSON: of every validation image, in the order of the file names, a list of class indices."""
+    return _table("imagenet_real_labels.json")
 
 
 def _table(name: str) -> Path:

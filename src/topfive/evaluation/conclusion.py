@@ -1,7 +1,6 @@
 """From the predictions of a test to files, a record and a table."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from topfive import predictions
@@ -14,7 +13,7 @@ def kept(found: Sequence[Predictions], folder: Path) -> list[Score]:
     folder.mkdir(parents=True, exist_ok=True)
     scores = []
     for one in found:
-        score = replace(one.score(), filter=str(one.about["filter"]))
+        score = one.score()
         path = folder / predictions.file_name(score.protocol, score.split)
         predictions.write(one, path)
         scores.append(score)

@@ -32,12 +32,13 @@ class Cost:
 
     def sentence(self, images: int, seconds: float, devices: int) -> str:
         """What is printed; `seconds` is the measured time of one image on one device."""
-        giga = self.multiply_adds / 1e9
+        views = "1 view" if self.views == 1 else f"{self.views} views"
         equal = "" if self.shown == self.views else f" ({self.shown} of them distinct)"
+        where = "1 device" if devices == 1 else f"{devices} devices"
         return (
-            f"{images:,} images, {self.views} {'view' if self.views == 1 else 'views'} of each{equal}, {giga:,.3g} G multiply-adds an image of "
-            f"{self.shape[1]} x {self.shape[0]}: about {_told(images * seconds / devices)} on {devices} "
-            f"{'device' if devices == 1 else 'devices'}, less what decoding takes"
+            f"{images:,} images, {views} of each{equal}, {self.multiply_adds / 1e9:,.3g} G multiply-adds an image "
+            f"of {self.shape[1]} x {self.shape[0]}: about {_told(images * seconds / devices)} on {where}, plus "
+            f"decoding"
         )
 
 

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from topfive import build, trained
 from topfive.config import CONF, options
 from topfive.crops import FILTERS
-from topfive.evaluation.testing import Split
+from topfive.evaluation.counting import Split
 from topfive.problems import Problem
 from topfive.protocols import Protocol
 from topfive.results import Json
@@ -54,7 +54,9 @@ class Subject:
 
 def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
     """From the command's own configuration, unresolved, and what was chosen in its groups."""
-    run, weights = asked["run"], asked["weights"]
+    run, weights, filter = asked["run"], asked["weights"], asked["filter"]
+    if filter not in (None, *FILTERS):
+        raise Problem(f"filter={filter}: choose one of {', '.join(FILTERS)}.")
     if run is None or weights is not None:
         network = trained.load(run, weights, asked["model"])
         config, checkpoint = network.config, None
@@ -71,7 +73,7 @@ def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
         network = trained.load(run, weights, asked["model"], classes=len(names))
     split = Split.reported(data.dataset, config["choices"]["data"])
     return Subject(
-        trained=_filtered(replace(network, config=config), asked["filter"]),
+        trained=replace(network, config=config),
         config=config,
         split=split if network.classes is None else _mapped(split, network.classes),
         protocols=_protocols(asked, choices, config),
@@ -117,14 +119,6 @@ def _mapped(split: Split, classes: Sequence[str]) -> Split:
         )
     numbers = np.array([place[name] for name in split.classes])
     return replace(split, labels=numbers[split.labels], classes=classes)
-
-
-def _filtered(network: Trained, filter: Any) -> Trained:
-    if filter is None:
-        return network
-    if filter not in FILTERS:
-        raise Problem(f"filter={filter}: choose one of {', '.join(FILTERS)}.")
-    return replace(network, filter=filter)
 
 
 def _protocols(

@@ -48,7 +48,7 @@ class LocallyConnected2d(nn.Module):
             raise ValueError(f"there are weights for {self.size} positions, not for {left}")
         windows = F.unfold(x, self.kernel, padding=self.padding)  # (batch, what is seen, positions)
         y = torch.einsum("nip,poi->nop", windows, self.weight)
-        return y.reshape(len(x), -1, *self.size) + self.bias
+        return y.reshape(x.shape[0], -1, *self.size) + self.bias
 
     def extra_repr(self) -> str:
         outputs, seen = self.weight.shape[1:]

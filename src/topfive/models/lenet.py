@@ -55,7 +55,8 @@ class Subsampling(nn.Module):
         self.bias = nn.Parameter(torch.empty(maps, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.coefficient * F.avg_pool2d(x, 2, divisor_override=1) + self.bias
+        # A factor of four rounds nothing; avg_pool2d's divisor_override is lost by the export to ONNX.
+        return 4 * self.coefficient * F.avg_pool2d(x, 2) + self.bias
 
 
 class PartialConv2d(nn.Module):

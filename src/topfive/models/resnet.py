@@ -5,7 +5,7 @@ bias and is followed by BN; ReLU follows BN, except that the last BN of a block 
 shortcut first. Readings where the paper is silent: pool1 has no padding and rounds its size up, as in
 the authors' prototxt, and an image larger than 224 is averaged over all of its last maps. Departures,
 as values: stride_on="3x3" ("v1.5") and stem_pool="padded", both torchvision's and fb.resnet.torch's;
-head="sliding", the released nets'.
+head="sliding", the released nets'; added_channels="around", those of many CIFAR-10 repositories.
 """
 
 from typing import Literal, get_args
@@ -19,6 +19,7 @@ Shortcut = Literal["A", "B", "C"]
 StrideOn = Literal["1x1", "3x3"]
 StemPool = Literal["ceil", "padded"]
 Head = Literal["global", "sliding"]
+AddedChannels = Literal["after", "around"]
 
 # Table 1: blocks in conv2_x, conv3_x, conv4_x, conv5_x, and whether they are bottlenecks.
 TABLE_1 = {
@@ -36,16 +37,19 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 
 
 class SubsampleAndPad(nn.Module):
-    """Option A (section 3.3): the identity at every `stride`-th pixel, zeros for added channels."""
+    """Option A (section 3.3): the identity at every `stride`-th pixel, zeros for added channels.
+
+    `before` of the added channels come ahead of the image's own, the rest behind them.
+    """
 
     def __init__(self, added: int, stride: int):
         super().__init__()
-        self.added, self.stride = added, stride
+        self.added, self.stride, self.before = added, stride, 0
 
     def forward(self, x: Tensor) -> Tensor:
         # Of one pixel each: x[:, :, ::stride, ::stride], whose gradient would lose channels_last.
         x = F.avg_pool2d(x, 1, self.stride)
-        return F.pad(x, (0, 0, 0, 0, 0, self.added))
+        return F.pad(x, (0, 0, 0, 0, self.before, self.added - self.before))
 
 
 def shortcut(option: Shortcut, inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -171,18 +175,31 @@ class ResNet(nn.Module):
 class CifarResNet(nn.Module):
     """Section 4.2: 6n + 2 layers on 32 x 32 pixels; shortcut=None is the plain network.
 
-    Input: (batch, 3, 32, 32); output: (batch, num_classes).
+    Input: (batch, 3, 32, 32); output: (batch, num_classes). Option A appends its zero channels;
+    added_channels="around" has half of them ahead, the same network but for the order of its channels.
     """
 
-    def __init__(self, depth: int, shortcut: Shortcut | None = "A", num_classes: int = 10):
+    def __init__(
+        self,
+        depth: int,
+        shortcut: Shortcut | None = "A",
+        added_channels: AddedChannels = "after",
+        num_classes: int = 10,
+    ):
         super().__init__()
         if depth % 6 != 2 or depth < 8:
             raise ValueError(f"a CIFAR ResNet has 6n + 2 layers (20, 32, 44, ...), not {depth}")
+        if added_channels not in get_args(AddedChannels):
+            raise ValueError(f"added_channels is after or around, not {added_channels!r}")
         n = (depth - 2) // 6
         self.conv1, self.bn1 = conv(3, 16, 3), nn.BatchNorm2d(16)
         self.conv2_x = stage(Block, 16, 16, n, 1, shortcut)
         self.conv3_x = stage(Block, 16, 32, n, 2, shortcut)
         self.conv4_x = stage(Block, 32, 64, n, 2, shortcut)
+        if added_channels == "around":
+            for module in self.modules():
+                if isinstance(module, SubsampleAndPad):
+                    module.before = module.added // 2
         self.average_pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(64, num_classes)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from topfive.crops import Filter
 from topfive.datasets import Dataset, Images, Unreadable
 from topfive.evaluation.averages import Averages
 from topfive.evaluation.conclusion import kept
 from topfive.evaluation.cost import Cost, cost, seconds
+from topfive.evaluation.evaluator import Evaluator
 from topfive.evaluation.parts import Parts
 from topfive.evaluation.sources import Sourced, Sources, loader
-from topfive.evaluation.tester import Tester
 from topfive.loaders.datamodule import LoaderSettings
 from topfive.predictions import Predictions
 from topfive.problems import Problem
@@ -89,7 +90,7 @@ class Announced(pl.Callback):
         print(self.found.sentence(self.images, spent, trainer.world_size), flush=True)
 
 
-def tested(
+def counts(
     trained: Trained,
     split: Split,
     protocols: Sequence[Protocol],
@@ -98,31 +99,38 @@ def tested(
     settings: LoaderSettings,
     folder: Path,
     about: Mapping[str, Json],
+    filter: Filter | None = None,
 ) -> list[Score]:
     """Counts under each of `protocols`, from the first process (the others get none), and predictions on file.
 
     `folder` keeps both what is found meanwhile, so that a test that was killed goes on, and the files. settings:
-    evaluation_batch views of the training's size go through the network at once, of larger ones fewer. Raises
-    Problem where a protocol asks for views that the network cannot take.
+    evaluation_batch views of the training's size go through the network at once, of larger ones fewer. filter:
+    instead of the network's own, which results then say. Raises Problem where a protocol asks for views that the
+    network cannot take.
     """
     asked = tuple(protocols)
+    other = "" if filter in (None, trained.filter) else f"+{filter}"
+    trained = trained if filter is None else replace(trained, filter=filter)
+    names = {f"{averages.name(protocol)}{other}": protocol.views for protocol in asked}
     outputs = len(split.classes)
     found = cost(trained, asked, averages, _shape(split.images), outputs)
     sources = Sources(split.images, np.empty(0, np.int64), asked, averages, trained.filter)
     side: int = trained.config["recipe"]["crop"]["size"]
     parts = Parts(folder, _name(trained, split, asked, averages, trainer))
-    module = Tester(
+    module = Evaluator(
         trained, asked, averages, sources, outputs, settings.evaluation_batch * side**2, parts
     )
-    announced = Announced(found, trained, len(split.images))
-    trainer.callbacks.append(announced)  # type: ignore[attr-defined]  # Lightning's list
-    trainer.predict(
-        module, datamodule=Rest(split, sources, parts, settings), return_predictions=False
-    )
-    trainer.callbacks.remove(announced)  # type: ignore[attr-defined]
+    before: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning's list
+    trainer.callbacks = [*before, Announced(found, trained, len(split.images))]  # type: ignore[attr-defined]
+    rest = Rest(split, sources, parts, settings)
+    try:
+        trainer.predict(module, datamodule=rest, return_predictions=False)
+    finally:
+        trainer.callbacks = before  # type: ignore[attr-defined]
+        module.signals.restore()
     if not trainer.is_global_zero:
         return []
-    scores = kept(_predictions(trained, split, asked, averages, parts, about), folder)
+    scores = kept(_predictions(trained, split, names, parts, about), folder)
     parts.remove()
     return scores
 
@@ -130,8 +138,7 @@ def tested(
 def _predictions(
     trained: Trained,
     split: Split,
-    protocols: Sequence[Protocol],
-    averages: Averages,
+    names: Mapping[str, int],
     parts: Parts,
     about: Mapping[str, Json],
 ) -> list[Predictions]:
@@ -150,12 +157,12 @@ def _predictions(
                 **about,
                 "data": split.data,
                 "split": split.name,
-                "protocol": averages.name(protocol),
-                "views": protocol.views,
+                "protocol": name,
+                "views": views,
                 **how,
             },
         )
-        for column, protocol in enumerate(protocols)
+        for column, (name, views) in enumerate(names.items())
     ]
 
 
@@ -197,5 +204,6 @@ def _fingerprint(*modules: nn.Module) -> str:
     for module in modules:
         for name, tensor in module.state_dict().items():
             found.update(name.encode())
-            found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+            flat = tensor.detach().cpu().contiguous().flatten()
+            found.update(flat.view(torch.uint8).numpy().data)
     return found.hexdigest()

@@ -11,11 +11,14 @@ from topfive.evaluation.sources import Sourced, Sources
 from topfive.evaluation.waiting import Kind, Queues, Waiting
 from topfive.problems import Diverged
 from topfive.protocols import Protocol
+from topfive.session import Interrupted, StopSignals
 from topfive.trained import Trained
 
 
-class Tester(pl.LightningModule):
+class Evaluator(pl.LightningModule):
     """Answers every image that it is handed, under all `protocols`, and puts the answers into `parts`.
+
+    Told to stop by a signal, it finishes the views at hand, keeps what was found and raises Interrupted.
 
     batch_pixels: pixels of the views that go through the network at once.
     """
@@ -41,7 +44,11 @@ class Tester(pl.LightningModule):
         self.queues = Queues(batch_pixels)
         self.open: dict[int, tuple[int, int]] = {}  # slot to (image, views still to come)
         self.free: list[int] = []
+        self.signals = StopSignals()
         self.sums: Tensor | None = None  # (slots, protocols, classes)
+
+    def on_predict_start(self) -> None:
+        self.signals.listen()
 
     def predict_step(self, batch: list[Sourced], batch_idx: int) -> int:
         for sourced in batch:
@@ -74,6 +81,9 @@ class Tester(pl.LightningModule):
             self.queues.add(Kind(shown.size, shown.head), view)
 
     def _run(self, kind: Kind) -> None:
+        if self.signals.number:
+            self.parts.write()
+            raise Interrupted(self.signals.number)
         views = self.queues.take(kind)
         images = torch.stack([view.pixels for view in views])
         flips = torch.tensor([view.flip for view in views], device=self.device)

@@ -1,0 +1,1 @@
+"""A trained network, its preprocessing included, as a file that needs no code of ours."""
