@@ -152,25 +152,19 @@ def test_a_signal_keeps_what_was_found_and_says_how_to_go_on(run: Path, photogra
             photographs / "val" / "ant" / "0.JPEG", photographs / "val" / "ant" / f"copy{copy}.JPEG"
         )
     try:
-        process = subprocess.Popen(
-            command("run=run", "protocol=ten_crop", "loader.evaluation_batch=10"),
-            cwd=run.parent,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "views of each" in line:
-                break
-        time.sleep(3)
-        process.send_signal(signal.SIGTERM)
-        output = process.stdout.read()
-        assert process.wait(60) == 75, output
+        asked = command("run=run", "protocol=ten_crop", "loader.evaluation_batch=10")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(asked, cwd=run.parent, env=environment(), **pipes) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "views of each" in line:
+                    break
+            time.sleep(2)
+            process.send_signal(signal.SIGTERM)
+            output = process.stdout.read()
+        assert process.returncode == 75, output
         assert "stopped by SIGTERM; the same command goes on from here" in output
-        kept = list(run.glob(".test-*/*.npz"))
-        assert kept, os.listdir(run)
+        assert list(run.glob(".test-*/*.npz")), os.listdir(run)
     finally:
         for copy in range(400):
             (photographs / "val" / "ant" / f"copy{copy}.JPEG").unlink()
