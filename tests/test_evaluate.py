@@ -15,7 +15,7 @@ import pytest
 import torch
 from test_train import environment, train
 
-from topfive.evaluation.evaluator import Evaluator
+from topfive.evaluation.scoring import Scoring
 from topfive.predictions import read
 
 # Five images, which neither two devices nor batches divide.
@@ -115,25 +115,24 @@ def test_one_and_two_devices_count_the_same_under_every_protocol(
 
 def test_a_killed_test_goes_on_where_it_was(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
-    take = Evaluator._take
-    monkeypatch.setattr("topfive.evaluation.sources.TOGETHER", 1)
+    take = Scoring.take
     monkeypatch.setattr("topfive.evaluation.parts.SECONDS", 0.0)
 
-    def watched(self, sourced, after=None):
-        if after is not None and len(seen[-1]) == after:
+    def watched(self, image, plan, sources, killed_after=99):
+        if len(seen[-1]) == killed_after:
             raise ValueError("killed")
-        seen[-1].append(sourced.image)
-        take(self, sourced)
+        seen[-1].append(image)
+        take(self, image, plan, sources)
         while (kind := self.queues.longest()) is not None:
-            self._run(kind)
+            self.run(kind)
 
     seen.append([])
-    monkeypatch.setattr(Evaluator, "_take", lambda self, image: watched(self, image, 3))
+    monkeypatch.setattr(Scoring, "take", lambda *of: watched(*of, killed_after=3))
     with pytest.raises(SystemExit):
         here(monkeypatch, "run=run", "protocol=ten_crop")
     assert seen == [[0, 1, 2]]
     assert "ten_crop" not in scores(run)
-    monkeypatch.setattr(Evaluator, "_take", watched)
+    monkeypatch.setattr(Scoring, "take", watched)
     seen.append([])
     here(monkeypatch, "run=run", "protocol=ten_crop")
     assert seen[1] == [3, 4]
@@ -262,7 +261,7 @@ def test_bad_input_is_one_line_with_a_remedy(
     exits(monkeypatch, "it lacks fc.bias", "run=run")
     other["state_dict"]["net.fc.bias"] = torch.tensor([float("nan"), 0.0])
     torch.save(other, run / "last.ckpt")
-    exits(monkeypatch, "scores are not finite", "run=run")
+    exits(monkeypatch, "scores of run are not finite", "run=run")
 
 
 def test_a_protocol_that_the_network_cannot_take_is_refused_before_anything_is_read(

@@ -320,6 +320,19 @@ def test_an_image_is_decoded_once_and_no_view_is_shown_twice(
     assert sum(seen) == 6 * 12 + 2
 
 
+def test_another_filter_resizes_all_views(network, photographs, tmp_path):
+    images = photographs.take(np.arange(0, 300, 60))
+    cubic = replace(network, filter="cubic")
+    (found,) = answered(cubic, images, tmp_path, OneCrop()).values()
+    for index, ours in enumerate(found):
+        image = images.read(index)
+        scale = 256 / min(image.size)
+        size = tuple(max(256, int(side * scale + 0.5)) for side in image.size)
+        whole = image.resize(size, Image.Resampling.BICUBIC)
+        view = crop(whole, (size[0] - 224) // 2, (size[1] - 224) // 2)
+        np.testing.assert_allclose(ours, reference(network, [view]), atol=1e-5)
+
+
 def test_predictions_are_kept_with_the_counts(network, photographs, tmp_path):
     trainer = pl.Trainer(
         accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False

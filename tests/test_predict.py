@@ -21,10 +21,10 @@ from topfive.class_names import words
 from topfive.config import compose
 from topfive.predict import files, formats, pictures
 from topfive.predict.__main__ import main
+from topfive.predict.chosen import protocol_of
 from topfive.predict.classify import Guess, Prediction, predictions
-from topfive.predict.views import protocol_of, views_of
 from topfive.problems import Diverged, Problem
-from topfive.protocols import OneCrop, OneView, SquaresOfScales, TenCrop
+from topfive.protocols import Dense, OneCrop, OneView, SquaresOfScales, TenCrop
 from topfive.runs import CONFIG
 from topfive.trained import Trained
 
@@ -72,7 +72,7 @@ class OfMeans(nn.Module):
 
 
 def by_hand(weight: list[list[float]], classes: list[str] | None = None) -> Trained:
-    config = {"recipe": {"channels": len(weight[0])}}
+    config = {"recipe": {"channels": len(weight[0]), "crop": {"size": 8}}}
     return Trained(
         name="hand", net=OfMeans(weight), pipeline=Pipeline([]), config=config, classes=classes
     )
@@ -122,25 +122,6 @@ def test_a_name_without_an_image_is_refused(tmp_path: Path):
 # -- what is seen
 
 
-def test_a_view_is_the_center_and_ten_views_the_corners_and_their_mirrors():
-    pixels = draw_photograph(32, 40, 0, 3)
-    image, array = Image.fromarray(pixels), pixels.transpose(2, 0, 1)
-    [center] = views_of(image, OneView(24), "triangle").numpy()
-    assert np.array_equal(center, array[:, 4:28, 8:32])
-    ten = views_of(image, TenCrop(24, 32), "triangle").numpy()
-    places = [(0, 0), (0, 16), (8, 0), (8, 16), (4, 8)]
-    crops = [array[:, top : top + 24, left : left + 24] for top, left in places]
-    assert np.array_equal(ten, np.stack([*crops, *(crop[:, :, ::-1] for crop in crops)]))
-
-
-def test_a_view_is_resized_by_the_filter_of_the_weights():
-    image = Image.fromarray(draw_photograph(64, 64, 0, 3))
-    for name, filter in (("cubic", Image.Resampling.BICUBIC), ("box", Image.Resampling.BOX)):
-        [view] = views_of(image, OneCrop(32, 32), name).numpy()
-        expected = np.asarray(image.resize((32, 32), filter)).transpose(2, 0, 1)
-        assert np.array_equal(view, expected)
-
-
 def test_the_usual_protocol_is_the_runs_own_by_one_view():
     def config(**protocol):
         return {"protocol": protocol, "recipe": {"crop": {"size": 224}}}
@@ -154,12 +135,10 @@ def test_the_usual_protocol_is_the_runs_own_by_one_view():
     assert protocol_of(one, "crops144") == SquaresOfScales()
 
 
-def test_unknown_protocols_and_those_of_whole_images_are_refused():
+def test_an_unknown_protocol_is_refused():
     config = {"recipe": {"crop": {"size": 32}}, "protocol": {}}
     with pytest.raises(Problem, match=r"--protocol ten: expected one of .*one_crop, .*ten_crop"):
         protocol_of(config, "ten")
-    with pytest.raises(Problem, match=r"--protocol dense_256 shows whole images of any shape"):
-        protocol_of(config, "dense_256")
 
 
 # -- what is answered
@@ -380,9 +359,26 @@ def test_bad_input_ends_in_one_line(run: Path, photograph: Path, capsys, argumen
     assert re.fullmatch(f"topfive\\.predict: .*{said}.*\n", line), line
 
 
+def test_whole_images_of_several_shapes_are_answered_each_with_its_own(tmp_path: Path):
+    # red above blue: class a; the mean of two scales and their mirrors is that of the flat picture.
+    net = by_hand([[0.02, 0, 0], [0, 0, 0.02]], ["a", "b"])
+    shapes = {"wide.png": (100, 20), "high.png": (20, 90), "square.png": (30, 30)}
+    images = [
+        flat(tmp_path / name, 10 * k, 0, 50, size=size)
+        for k, (name, size) in enumerate(shapes.items(), 3)
+    ]
+    found, missed = predicted(net, Dense((16, 24)), images, batch=1)
+    assert not missed
+    answers = {one.image: one.guesses for one in found}
+    for k, image in enumerate(images, 3):
+        red = 1 / (1 + np.exp(-0.02 * (10 * k - 50)))
+        of = {guess.class_name: guess.probability for guess in answers[image]}
+        assert of["a"] == pytest.approx(red, abs=1e-6)
+
+
 def test_views_that_the_network_does_not_take_are_refused(tmp_path: Path):
     fixed = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 2))
-    config = {"recipe": {"channels": 3}}
+    config = {"recipe": {"channels": 3, "crop": {"size": 8}}}
     net = Trained(name="fixed", net=fixed, pipeline=Pipeline([]), config=config)
     with pytest.raises(Problem, match=r"fixed does not take views of 10 x 10 pixels .*--protocol"):
         predicted(net, OneView(10), [flat(tmp_path / "x.png", 9, 9, 9)])

@@ -117,9 +117,8 @@ def counts(
     sources = Sources(split.images, np.empty(0, np.int64), asked, averages, trained.filter)
     side: int = trained.config["recipe"]["crop"]["size"]
     parts = Parts(folder, _name(trained, split, asked, averages, trainer))
-    module = Evaluator(
-        trained, asked, averages, sources, outputs, settings.evaluation_batch * side**2, parts
-    )
+    pixels = settings.evaluation_batch * side**2
+    module = Evaluator(trained, asked, averages, sources, parts, outputs, pixels)
     before: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning's list
     trainer.callbacks = [*before, Announced(found, trained, len(split.images))]  # type: ignore[attr-defined]
     rest = Rest(split, sources, parts, settings)

@@ -72,11 +72,11 @@ def _answer(asked: argparse.Namespace) -> str:
     from topfive.export import onnx_file, torch_file
     from topfive.export.check import difference
     from topfive.export.program import metadata, program
-    from topfive.predict.views import protocol_of
+    from topfive.predict.chosen import usual
 
     form = onnx_file if asked.output.suffix == ".onnx" else torch_file
     network = trained.load(asked.run, asked.weights, asked.model)
-    size = asked.size or protocol_of(network.config, None).size
+    size = asked.size or usual(network.config).size
     content = form.content(program(network, size, batch), metadata(network, size))
     reader = form.reader(content)
     said = "not checked, because onnxruntime is not installed"

@@ -118,8 +118,8 @@ def _predict(
 ) -> "tuple[list[Prediction], list[Unreadable]]":
     from topfive import trained
     from topfive.datasets.progress import bar
+    from topfive.predict.chosen import protocol_of
     from topfive.predict.classify import predictions
-    from topfive.predict.views import protocol_of
 
     device = _device(asked.device)
     network = trained.load(asked.run, asked.weights, asked.model)
@@ -133,7 +133,8 @@ def _predict(
         for one in predictions(network, protocol, images, asked.top, asked.batch, missed):
             predicted.append(one)
             progress.update(task, completed=len(predicted) + len(missed))
-    return predicted, missed
+    place = {image: number for number, image in enumerate(images)}
+    return sorted(predicted, key=lambda one: place[one.image]), missed
 
 
 def _device(asked: str) -> str:

@@ -1,6 +1,6 @@
 """From image files to the classes that a network gives them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +11,13 @@ from torch import Tensor
 
 from topfive.class_names import words
 from topfive.datasets.images import Photographs, Unreadable
-from topfive.predict.views import views_of
-from topfive.problems import Diverged, Problem
-from topfive.protocols import SquareViews
+from topfive.evaluation.averages import Averages
+from topfive.evaluation.plan import plan
+from topfive.evaluation.scoring import Scoring
+from topfive.evaluation.sources import made_of
+from topfive.evaluation.waiting import Kind
+from topfive.problems import Problem
+from topfive.protocols import Protocol
 from topfive.trained import Trained
 
 
@@ -33,84 +37,60 @@ class Prediction:
     guesses: Sequence[Guess]
 
 
-class Seen(NamedTuple):
-    image: Path
-    views: Tensor  # uint8 (views, channels, size, size)
-
-
+@torch.inference_mode()
 def predictions(
     trained: Trained,
-    protocol: SquareViews,
+    protocol: Protocol,
     files: Sequence[Path],
     top: int,
     batch: int,
     missed: list[Unreadable],
 ) -> Iterator[Prediction]:
-    """Of each file in order; those that cannot be decoded are left out and put on the list `missed`.
+    """Of each file, as its views are through; those that cannot be decoded are left out and put on the list `missed`.
 
-    The probabilities are the mean of those of the views, of which the network is shown `batch` at a
-    time. Raises Problem where the network does not take views of that size, or gives no numbers.
+    The probabilities are the mean of those of the views, of which the network is shown `batch` of training's
+    size at a time. Raises Problem where it does not take views of that size, or gives no numbers.
     """
-    seen = _seen(trained, protocol, files, missed)
-    for together in _batches(seen, batch):
-        views = torch.cat([one.views for one in together])
-        each = torch.cat([_probabilities(trained, part) for part in torch.split(views, batch)])
-        counts = [len(one.views) for one in together]
-        for one, of_views in zip(together, torch.split(each, counts), strict=True):
-            yield Prediction(one.image, _best(trained, of_views.mean(0), top))
+    done: list[tuple[int, Tensor, Tensor]] = []
+    pixels = batch * trained.config["recipe"]["crop"]["size"] ** 2
+    averages = Averages()
+    scoring = Scoring(
+        trained, (protocol,), averages, pixels, lambda *of: done.extend(zip(*of, strict=True))
+    )
+    images = Photographs(Path(), list(map(str, files)), np.zeros(len(files)), trained.channels)
+    for number in range(len(files) + 1):
+        last = number == len(files)
+        if not last:
+            try:
+                image = images.read(number)
+            except Unreadable as error:
+                missed.append(error)
+                continue
+            asked = plan((protocol,), averages, image.height, image.width)
+            made = (made_of(image, source, trained.filter) for source in asked.sources)
+            scoring.take(number, asked, [torch.from_numpy(one) for one in made])
+        while (kind := (scoring.queues.longest if last else scoring.queues.full)()) is not None:
+            _run(scoring, kind)
+        for file, ranking, probabilities in done:
+            yield Prediction(files[file], _best(trained, ranking[0], probabilities[0], top))
+        done.clear()
 
 
-def _seen(
-    trained: Trained,
-    protocol: SquareViews,
-    files: Sequence[Path],
-    missed: list[Unreadable],
-) -> Iterator[Seen]:
-    no_labels = np.full(len(files), -1)
-    images = Photographs(Path(), [str(file) for file in files], no_labels, trained.channels)
-    for number, file in enumerate(files):
-        try:
-            image = images.read(number)
-        except Unreadable as error:
-            missed.append(error)
-            continue
-        yield Seen(file, views_of(image, protocol, trained.filter))
-
-
-def _batches(seen: Iterable[Seen], batch: int) -> Iterator[list[Seen]]:
-    """Neighbors whose views have one shape, up to `batch` views or one image more."""
-    together: list[Seen] = []
-    for one in seen:
-        full = sum(len(other.views) for other in together) >= batch
-        if together and (full or one.views.shape[1:] != together[0].views.shape[1:]):
-            yield together
-            together = []
-        together.append(one)
-    if together:
-        yield together
-
-
-@torch.inference_mode()
-def _probabilities(trained: Trained, views: Tensor) -> Tensor:
-    device = next(trained.net.parameters()).device
+def _run(scoring: Scoring, kind: Kind) -> None:
     try:
-        scores = trained.scores(views.to(device))
+        scoring.run(kind)
     except (RuntimeError, ValueError) as error:  # as torch says it
+        height, width = kind.size
         raise Problem(
-            f"{trained.name} does not take views of {views.shape[2]} x {views.shape[3]} pixels "
+            f"{scoring.trained.name} does not take views of {width} x {height} pixels "
             f"({str(error).splitlines()[0].rstrip('.')}): leave --protocol out or choose another, and where "
             f"memory is short a smaller --batch."
         ) from error
-    if not scores.isfinite().all():
-        raise Diverged(
-            f"the scores of {trained.name} are not finite: its training diverged. Name another run or "
-            f"other weights."
-        )
-    return scores.float().softmax(1).cpu()
 
 
-def _best(trained: Trained, probabilities: Tensor, top: int) -> list[Guess]:
-    values, places = probabilities.topk(min(top, len(probabilities)))
+def _best(trained: Trained, ranking: Tensor, probabilities: Tensor, top: int) -> list[Guess]:
+    places = ranking.topk(min(top, len(ranking))).indices.tolist()
     classes = trained.classes
-    names = [str(place) if classes is None else classes[place] for place in places.tolist()]
-    return [Guess(*one) for one in zip(names, words(names), values.tolist(), strict=True)]
+    names = [str(place) if classes is None else classes[place] for place in places]
+    values = probabilities[places].tolist()
+    return [Guess(*one) for one in zip(names, words(names), values, strict=True)]
