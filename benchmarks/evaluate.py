@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,7 @@ def engine(trained: Trained, images: Photographs, protocol: Protocol, asked: Any
     names = [str(k) for k in range(CLASSES)]
     split = Split(images, images.labels, names, "folder", "val")
     settings = LoaderSettings("torch", asked.workers, asked.batch)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         where = (trainer, settings, Path(folder))
         counting.counts(trained, split, [protocol], Averages(), *where, {})
     return watch.spent

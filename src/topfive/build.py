@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
-from topfive import checkpoints, predecessors, preprocessing
+from topfive import predecessors, preprocessing
 from topfive.activation_checkpointing import checkpoint_activations
 from topfive.architecture import architecture
 from topfive.checkpoints import Checkpoint, DurableCheckpointIO
@@ -151,19 +151,6 @@ def per_device_batch(recipe: dict[str, Any], trainer: pl.Trainer) -> int:
             f"trainer.devices and trainer.accumulate_grad_batches so that it does, or another batch (a departure)."
         )
     return int(batch // (world * rounds))
-
-
-def load_weights(module: Classifier, checkpoint: Path) -> None:
-    """Puts a checkpoint's weights into `module`; raises Problem where it is absent, damaged or of another network."""
-    if not checkpoint.exists():
-        raise Problem(f"there is no checkpoint {checkpoint}: train the run first, or name another.")
-    state = checkpoints.read(checkpoint, "state_dict", "name another run.")
-    missing, unexpected = module.load_state_dict(state, strict=False)
-    if missing or unexpected:
-        raise Problem(
-            f"the checkpoint {checkpoint} is of another network: it lacks {missing[:3]} and has {unexpected[:3]} "
-            f"besides. Name the run that this network was trained in."
-        )
 
 
 def _hardware(options: dict[str, Any]) -> dict[str, Any]:
