@@ -1,7 +1,6 @@
 """From a configuration to the objects of a run: data, network, Lightning module and trainer."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
