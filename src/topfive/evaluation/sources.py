@@ -18,7 +18,7 @@ from topfive.loaders.torch_loader import leave_ctrl_c_to_the_trainer, workers
 from topfive.loaders.views import resized
 from topfive.protocols import Protocol, View
 
-TOGETHER = 8  # images that a worker hands over at once
+TOGETHER = 4  # images that a worker hands over at once
 
 log = logging.getLogger(__name__)
 

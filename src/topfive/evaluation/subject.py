@@ -88,7 +88,8 @@ def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
 def _own_data(config: dict[str, Any], asked: Mapping[str, Any], choices: Mapping[str, Any]) -> bool:
     """Puts what was asked of trainer, loader and data into `config`; whether its data stay the same."""
     config["trainer"] |= asked["trainer"]
-    config["loader"] |= asked["loader"]
+    # Tests read the photographs themselves, whatever a training is fed from.
+    config["loader"] |= {**asked["loader"], "kind": "torch"}
     chosen, before = choices["data"], config["choices"]["data"]
     if config["data"].get("candidate"):
         if chosen is not None:
