@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from topfive.inspect.__main__ import main
-from topfive.inspect.charts import Point, cost, published_points
+from topfive.inspect.charts import cost
 from topfive.inspect.contest import CONTEST, contest, entry
+from topfive.inspect.families import Point, published_points
 from topfive.inspect.labels import figure, in_a_column, place
 from topfive.inspect.measure import Counts, count, measure
 from topfive.inspect.network import network

@@ -4,7 +4,6 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import pytorch_lightning.loggers
 from pytorch_lightning.utilities import rank_zero_only
 
 from topfive.curve import Curve
@@ -16,7 +15,7 @@ KEY = "0123456789" * 4
 
 
 class Recorded:
-    """Stands for Lightning's WandbLogger, which would start W&B."""
+    """Stands for WandbRun, which would start W&B."""
 
     def __init__(self, **settings):
         self.settings = settings
@@ -29,12 +28,18 @@ def nobody_is_logged_in(monkeypatch, tmp_path):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setattr(pytorch_lightning.loggers, "WandbLogger", Recorded)
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(login=refuse))
+    monkeypatch.setattr("topfive.loggers.WandbRun", Recorded)
+    monkeypatch.setitem(sys.modules, "wandb", module(refuse))
+
+
+def module(login):
+    """Stands for wandb, whose server nobody reaches."""
+    settings = SimpleNamespace(base_url="http://127.0.0.1:9")
+    return SimpleNamespace(login=login, run=None, setup=lambda: SimpleNamespace(settings=settings))
 
 
 def refuse(**settings):
-    raise AssertionError("wandb.login was called")
+    pytest.fail("wandb.login was called")
 
 
 def server(answer, monkeypatch):
@@ -47,7 +52,7 @@ def server(answer, monkeypatch):
             raise answer
         return answer
 
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(login=login))
+    monkeypatch.setitem(sys.modules, "wandb", module(login))
     return asked
 
 
@@ -68,7 +73,10 @@ def test_without_a_key_there_is_no_wandb_and_no_word_about_it(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_wandb_without_a_key_is_logged_offline_and_says_so_in_one_line(tmp_path, capsys):
+def test_wandb_without_a_key_is_logged_offline_and_says_so_in_one_line(
+    tmp_path, monkeypatch, capsys
+):
+    server(False, monkeypatch)
     assert len(made(tmp_path, wandb=True)) == 1
     assert mode() == "offline"
     (line,) = capsys.readouterr().out.splitlines()
@@ -95,8 +103,10 @@ def test_wandb_mode_offline_needs_no_key_and_asks_no_server(tmp_path, monkeypatc
 
 def test_wandb_mode_online_without_a_key_does_not_prompt(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "online")
+    asked = server(False, monkeypatch)
     assert len(made(tmp_path)) == 1
     assert mode() == "offline"
+    assert [settings["prompt"] for settings in asked] == [False]
 
 
 def test_a_key_that_the_server_takes_logs_online(tmp_path, monkeypatch):
@@ -116,8 +126,17 @@ def test_a_server_that_does_not_take_the_key_means_offline(tmp_path, monkeypatch
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
+@pytest.mark.parametrize("host", ["api.forge.coreweave.com", "api.wandb.ai"])
+def test_a_key_for_the_usual_server_is_found_under_its_new_name_and_its_old(
+    tmp_path, monkeypatch, host
+):
+    (tmp_path / "netrc").write_text(f"machine {host} login user password {KEY}\n")
+    server(True, monkeypatch)
+    assert len(made(tmp_path)) == 1
+
+
 def test_a_key_in_netrc_is_found(tmp_path, monkeypatch):
-    netrc = f"machine wandb.example login user password {KEY}\n"
+    netrc = f"machine wandb.example:8080 login user password {KEY}\n"
     (tmp_path / "netrc").write_text(netrc)
     asked = server(True, monkeypatch)
     assert made(tmp_path) == []  # it is another server's
@@ -134,7 +153,7 @@ def test_a_damaged_netrc_holds_no_key(tmp_path):
 def test_wandb_takes_the_arguments_that_it_is_asked_with(monkeypatch):
     monkeypatch.delitem(sys.modules, "wandb")
     wandb = pytest.importorskip("wandb")
-    inspect.signature(wandb.login).bind(prompt=False, verify=True, timeout=10)
+    inspect.signature(wandb.login).bind(prompt=False, verify=True)
 
 
 def test_a_resumed_run_goes_on_in_its_wandb_run_and_a_repeated_one_gets_its_own(

@@ -53,6 +53,14 @@ def test_a_row_overrules_its_block() -> None:
         (table("{network: net, top1_error: '1.0', role: ours}"), "'ours' is unknown"),
         (table("{network: nett, top1_error: '1.0'}"), "'nett' is not under `networks`"),
         (
+            table("{network: nets, networks: 3, averages: {net: 2}, top1_error: '1.0'}"),
+            "averages {'net': 2}, expected",
+        ),
+        (
+            table("{network: nets, networks: 2, averages: {other: 2}, top1_error: '1.0'}"),
+            "averages {'other': 2}, expected",
+        ),
+        (
             table("{network: net, top1_error: '1.0', top5_error: '.5', std: '0.1'}"),
             "a std belongs to one quantity",
         ),
@@ -120,6 +128,14 @@ def test_two_statistics_or_a_restated_value_are_no_twins() -> None:
         ]
     )
     assert len(read(table(rows)).entries) == 3
+
+
+def test_an_average_says_of_how_many_of_which_networks_it_is() -> None:
+    row = "{network: nets, networks: 2, averages: {net: 2}, top1_error: '1.0'}"
+    (mixed,) = read(table(row)).entries
+    (five,) = read(table("{network: net, networks: 5, top1_error: '1.0'}")).entries
+    (other,) = read(table("{network: others, role: context, top1_error: '1.0'}")).entries
+    assert (mixed.members, five.members, other.members) == ({"net": 2}, {"net": 5}, {})
 
 
 def test_a_row_of_sizes_may_give_several() -> None:

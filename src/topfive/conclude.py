@@ -22,6 +22,7 @@ from topfive.loaders.datamodule import DataModule
 from topfive.report import table
 from topfive.runs import Run, identity
 from topfive.trained import Trained
+from topfive.wandb_row import log_row
 
 
 def scores(
@@ -88,6 +89,7 @@ def record(
     results.write(made, run.result)
     show([made])
     print(f"record: {run.result}", flush=True)
+    log_row(trainer.loggers, made)  # last, because it ends the W&B run
 
 
 def without_paths(config: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from topfive.curve import Curve
 from topfive.problems import Problem
+from topfive.wandb_account import trouble
+from topfive.wandb_run import WandbRun, end_previous
+
+HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")  # by default: of wandb 0.31, and before
 
 
 def loggers(
@@ -28,19 +32,18 @@ def loggers(
     found: list[Logger] = [Curve(directory / "curve.csv")]
     if wanted is False or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return found
+    end_previous()
     if not _wandb_mode(wanted is True):
         return found
-    from pytorch_lightning.loggers import WandbLogger
-
     found.append(
-        WandbLogger(
+        WandbRun(
             project=settings["project"],
             entity=settings["entity"],
             name=f"{config['choices']['model']} seed {config['seed']}",
             id=f"{run_id}-{directory.name}",
             resume="allow",
             save_dir=directory,
-            config=config,
+            config={**config, "identity": run_id},  # by which the report finds the run
         )
     )
     return found
@@ -51,36 +54,24 @@ def _wandb_mode(wanted: bool) -> bool:
     mode = os.environ.get("WANDB_MODE")
     if mode not in (None, "online"):
         return mode != "disabled"
-    key = _key()
-    if key and _server_answers():
-        return True
-    if not key and not wanted and mode is None:
+    if mode is None and not wanted and not _key():
         return False
+    why = trouble()
+    if why is None:
+        return True
     os.environ["WANDB_MODE"] = "offline"
-    why = "the server did not accept the key or did not answer" if key else "no key was found"
-    print(f"W&B: {why}; this run is logged offline: send it later with `wandb sync`.")
+    print(f"W&B: {why}. This run is logged offline: send it later with `wandb sync`.")
     return True
 
 
-def _server_answers() -> bool:
-    """Whether the key is accepted.
-
-    Without this, wandb.init waits 100 s for a network and then ends the run.
-    """
-    import wandb
-
-    try:
-        return wandb.login(prompt=False, verify=True, timeout=10)
-    except Exception:
-        return False
-
-
 def _key() -> bool:
-    """Whether W&B can log in without asking."""
-    if os.environ.get("WANDB_API_KEY"):
+    """Whether W&B can log in without asking; wandb itself, which would know, takes a second to import."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    given = os.environ.get("WANDB_BASE_URL")
+    hosts = [urlparse(given).netloc] if given else HOSTS
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
+        known = netrc.netrc(os.environ.get("NETRC"))
     except (OSError, netrc.NetrcParseError):
         return False
+    return any(known.authenticators(host) for host in hosts)

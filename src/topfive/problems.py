@@ -1,5 +1,8 @@
 """The one error that a user is meant to read."""
 
+import sys
+from collections.abc import Callable
+
 
 class Problem(Exception):
     """What was found, what was expected, and the command or key that mends it.
@@ -11,3 +14,15 @@ class Problem(Exception):
 
 class Diverged(Problem):
     """The numbers are no longer finite: for a candidate of a sweep an outcome, for any other run the end."""
+
+
+def exit_code(command: str, answer: Callable[[], int | None]) -> int:
+    """How a command line ends: 0; 1 where `answer` gives another number or raises a Problem, told in one line."""
+    try:
+        return 1 if answer() else 0
+    except Problem as problem:
+        print(f"{command}: {problem}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # | head
+        sys.stderr.close()
+        return 0

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from topfive.problems import Problem
+from topfive.problems import Problem, exit_code
 
 DESCRIPTION = """\
 Writes a trained network with its preprocessing to a file that runs without this project.
@@ -27,12 +27,8 @@ ENDINGS = (".pt2", ".onnx")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 1 where something is not as it should be (one line on stderr)."""
-    try:
-        print(_answer(_parser().parse_args(argv)))
-    except Problem as problem:
-        print(f"topfive.export: {problem}", file=sys.stderr)
-        return 1
-    return 0
+    asked = _parser().parse_args(argv)
+    return exit_code("topfive.export", lambda: print(_answer(asked)))
 
 
 def _parser() -> argparse.ArgumentParser:

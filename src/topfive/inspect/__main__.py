@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from topfive.problems import Problem
+from topfive.problems import Problem, exit_code
 
 if TYPE_CHECKING:
     from topfive.inspect.table import Table
@@ -38,14 +38,7 @@ on fewer images at a time), it is the GPU's.
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 1 where something is not as it should be (one line on stderr)."""
     asked = _parser().parse_intermixed_args(argv)
-    try:
-        _answer(asked)
-    except Problem as problem:
-        print(f"topfive.inspect: {problem}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # | head
-        sys.stderr.close()
-    return 0
+    return exit_code("topfive.inspect", lambda: _answer(asked))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,37 +3,18 @@ arXiv:1605.07678; the errors are the published ones, and a mark tells how each w
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from topfive.inspect.contest import contest
-from topfive.inspect.labels import COLORS, figure, place, save
+from topfive.inspect.families import FAMILIES, Point, published_points
+from topfive.inspect.labels import figure, place, save
 from topfive.inspect.measure import Counts
 from topfive.inspect.overview import counts
 from topfive.problems import Problem
-from topfive.published import Published, load
-
-# Protocols that may be set side by side, and their marks.
-FAMILIES = {
-    "one crop": ("o", COLORS[0]),
-    "one crop of 320": ("P", COLORS[5]),
-    "ten crops": ("s", COLORS[1]),
-    "144 or 150 crops": ("D", COLORS[2]),
-    "whole image, one scale": ("^", COLORS[3]),
-    "whole image, several scales": ("v", COLORS[4]),
-    "one view": ("o", COLORS[0]),
-}
-
-
-class Point(NamedTuple):
-    """The lowest published error of one network, alone and as its paper has it, under a family."""
-
-    network: str
-    family: str
-    error: float
+from topfive.published import load
 
 
 def draw(folder: Path) -> list[Path]:
@@ -54,33 +35,6 @@ def draw(folder: Path) -> list[Path]:
             known[network] = counts(network)
         files += cost(folder, name, data, quantity, points, known)
     return files + contest(folder)
-
-
-def published_points(entries: Sequence[Published], data: str, quantity: str) -> list[Point]:
-    """One network alone, on the set that its paper reports (ImageNet: val), with no option changed."""
-    split = "val" if data == "imagenet" else "test"
-    lowest: dict[tuple[str, str], float] = {}
-    for one in entries:
-        own = one.home is not None and not one.options and one.role == "target"
-        same = (one.data, one.split, one.quantity) == (data, split, quantity)
-        family = _family(one.protocol)
-        if own and same and one.networks == 1 and not one.cannot_run and not one.bound and family:
-            key = (one.network, family)
-            lowest[key] = min(one.number, lowest.get(key, 100.0))
-    return [Point(network, family, error) for (network, family), error in lowest.items()]
-
-
-def _family(protocol: str) -> str | None:
-    if protocol.startswith("one_crop"):
-        return "one crop of 320" if protocol.endswith("_320") else "one crop"
-    if protocol.startswith("ten_crop"):
-        return "ten crops"
-    if protocol.startswith("crops"):
-        return "144 or 150 crops"
-    if protocol.startswith("dense"):
-        several = protocol.count("_") > 1 or protocol == "dense_multiscale"
-        return f"whole image, {'several scales' if several else 'one scale'}"
-    return "one view" if protocol == "one_view" else None
 
 
 def cost(

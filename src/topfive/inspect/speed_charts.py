@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from topfive.inspect.charts import cost, published_points
+from topfive.inspect.charts import cost
+from topfive.inspect.families import published_points
 from topfive.inspect.labels import COLORS, figure, in_a_column, place, save
 from topfive.inspect.measure import Counts
 from topfive.inspect.overview import counts

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from topfive.problems import Problem
+from topfive.problems import Problem, exit_code
 
 if TYPE_CHECKING:
     from topfive.datasets.images import Unreadable
@@ -33,15 +33,8 @@ MANY = 20  # images that are worth a progress bar
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 1 where something is not as it should be (a line each on stderr)."""
-    try:
-        missed = _answer(_parser().parse_intermixed_args(argv))
-    except Problem as problem:
-        print(f"topfive.predict: {problem}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # | head
-        sys.stderr.close()
-        return 0
-    return 1 if missed else 0
+    asked = _parser().parse_intermixed_args(argv)
+    return exit_code("topfive.predict", lambda: _answer(asked))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from topfive.problems import Problem
+from topfive.problems import Problem, exit_code
 
 if TYPE_CHECKING:
     from topfive.predictions.aligned import Tested
@@ -31,14 +31,7 @@ PATTERN = "predictions-*.npz"
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0, or 1 where something is not as it should be (one line on stderr)."""
     asked = _parser().parse_args(argv)
-    try:
-        _write(_tables(asked), asked)
-    except Problem as problem:
-        print(f"topfive.predictions: {problem}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # | head
-        sys.stderr.close()
-    return 0
+    return exit_code("topfive.predictions", lambda: _write(_tables(asked), asked))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ Values are printed, hence quoted: "6.10" keeps its zero. Keys of the blocks and 
   data, split     what was tested on (imagenet: ILSVRC-2012); hidden_labels: scored by a server
   protocol        how, by the names of PROTOCOLS; "unstated" where the source does not say
   networks        how many networks were averaged; null where the source does not say
+  averages        how many of which network of ours, where they are several: {vgg16: 1, vgg19: 1}
   statistic       single | best, mean or median [of N]; std: the printed standard deviation
   role            target (default): a network's own result; restated: the same measurement printed
                   again; context: quoted for orientation, never set beside a run

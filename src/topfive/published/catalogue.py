@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 
 from topfive.problems import Problem
+from topfive.published.conf_files import SafeLoader
 from topfive.published.entries import (
     PROTOCOLS,
     QUANTITIES,
@@ -20,11 +21,6 @@ from topfive.published.entries import (
     Size,
 )
 from topfive.published.printed import COUNT, RATE, STATISTIC
-
-try:  # libyaml's, ten times as fast
-    from yaml import CSafeLoader as SafeLoader
-except ImportError:
-    from yaml import SafeLoader  # type: ignore[assignment]
 
 Facts = Mapping[str, Any]
 One = TypeVar("One", Paper, Network)
@@ -162,6 +158,13 @@ def _entries(
     facts |= {"home": home, "paper": _paper(papers, row["paper"], place)}
     facts["recipes"] = tuple(row.get("recipes", home.recipes if home else ()))
     facts["options"] = row.get("options", {})
+    averages = row.get("averages", {})
+    if averages and (
+        sum(averages.values()) != row.get("networks") or not set(averages) <= set(ours)
+    ):
+        raise Problem(
+            f"{place}: averages {averages}, expected `networks` of those under `networks`."
+        )
     quantities = [quantity for quantity in QUANTITIES if quantity in row]
     if "std" in row and len(quantities) > 1:
         raise Problem(f"{place}: a std belongs to one quantity only.")
@@ -180,10 +183,11 @@ def _checked(entry: Published, place: str) -> Published:
             raise Problem(f"{place}: {found!r} is unknown, expected one of {', '.join(known)}.")
     if not STATISTIC.fullmatch(entry.statistic):
         raise Problem(f"{place}: statistic {entry.statistic!r}, expected e.g. single, best of 5.")
-    if entry.home is None and entry.role != "context" and entry.cannot_run is None:
+    ours = bool(entry.members) or entry.cannot_run is not None
+    if not ours and entry.role != "context":
         raise Problem(
-            f"{place}: {entry.network!r} is not under `networks`; add it there, or say role: "
-            "context, or cannot_run and why."
+            f"{place}: {entry.network!r} is not under `networks`; add it there, or say averages and "
+            "how many of which, role: context, or cannot_run and why."
         )
     return entry
 

@@ -1,20 +1,22 @@
 """What is read from the papers: sources, networks, error rates and sizes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from topfive.config import compose
+from topfive.published.conf_files import content
 from topfive.results import Json
 
 QUANTITIES = ("top1_error", "top5_error", "top1_error_change", "top5_error_change")
 SIZES = ("parameters", "multiply_adds", "layers")
 ROLES = ("target", "restated", "context")
 # one_crop_warped: the center of the image squeezed to a square, whatever its shape (Caffe).
+# ten_crop_24: of the 32 square of CIFAR, as cuda-convnet does.
 # dense_Q: the whole image at shorter side Q, and its mirror (VGG, section 3.2), averaged where
 # several Q are named; dense_multiscale: at 224, 256, 384, 480 and 640 (ResNet, section 3.4).
 PROTOCOLS = (
-    "one_view", "one_crop", "one_crop_320", "one_crop_warped", "ten_crop", "ten_crop_square",
+    "one_view", "one_crop", "one_crop_320", "one_crop_warped", "ten_crop", "ten_crop_24", "ten_crop_square",
     "crops144", "crops150", "crops150_and_dense_256_384_512", "dense_256", "dense_384",
     "dense_224_256_288", "dense_352_384_416", "dense_256_384_512", "dense_multiscale", "unstated",
 )  # fmt: skip
@@ -39,9 +41,10 @@ class Network:
 
     @cached_property
     def options(self) -> Mapping[str, Json]:
-        """What conf/model gives the network, without its number of classes; composed when first
-        asked for, as options may follow the recipe."""
-        model = compose([f"model={self.name}"])["model"]
+        """What conf/model gives the network, without its number of classes."""
+        model = content("model", self.name)["model"]
+        if any("${" in str(value) for value in model.values()):  # options that follow the recipe
+            model = compose([f"model={self.name}"])["model"]
         return {k: v for k, v in model.items() if k not in ("_target_", "num_classes")}
 
 
@@ -50,7 +53,8 @@ class Published:
     """One printed number, in percent (`*_change`: in points), with what it was measured on and how.
 
     `options` differ from those of `home`, which is None for networks we do not build. `networks` is
-    None where the source does not say how many were averaged.
+    None where the source does not say how many were averaged; `averages` says how many of which, where
+    an average is of several of ours.
     """
 
     network: str
@@ -65,6 +69,7 @@ class Published:
     std: str | None = None
     statistic: str = "single"
     networks: int | None = 1
+    averages: Mapping[str, int] = field(default_factory=dict)
     role: str = "target"
     hidden_labels: bool = False
     cannot_run: str | None = None
@@ -82,6 +87,11 @@ class Published:
     def bound(self) -> str | None:
         """Where the source prints only a bound: `<` or `>`."""
         return self.value[0] if self.value[0] in "<>" else None
+
+    @property
+    def members(self) -> Mapping[str, int]:
+        """How many networks of ours it takes of which; empty where it is of others."""
+        return self.averages or ({self.network: self.networks or 1} if self.home else {})
 
     @property
     def verified(self) -> bool:

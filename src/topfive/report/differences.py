@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import NamedTuple
 
 from topfive.ablations import Ablation, Expected, load
-from topfive.intervals import Interval, newcombe, paired, welch
+from topfive.intervals import Interval
 from topfive.problems import Problem
 from topfive.published import networks
+from topfive.report.statistics import gap
 from topfive.results import Record, Score
 
 Runs = Mapping[int, tuple[Record, Score]]  # by seed
@@ -135,7 +135,7 @@ def _between(
         counts = [{seed: getattr(score, key) for seed, (_, score) in some.items()} for some in runs]
         if any(count is None for some in counts for count in some.values()):
             continue
-        ours, interval, over = _estimate(counts[0], counts[1], setting.n)
+        ours, interval, over = gap(counts[0], counts[1], setting.n)
         made.append(
             Difference(
                 ablation=ablation.name,
@@ -152,18 +152,3 @@ def _between(
             )
         )
     return made
-
-
-def _estimate(
-    first: Mapping[int, int], second: Mapping[int, int], n: int
-) -> tuple[float, Interval, str]:
-    """Of the errors by seed: the difference, its interval, and over what that is taken."""
-    shared = sorted(first.keys() & second.keys())
-    if len(shared) > 1:
-        before, after = ([some[seed] / n for seed in shared] for some in (first, second))
-        return fmean(after) - fmean(before), paired(before, after), "pairs"
-    if min(len(first), len(second)) > 1:
-        before, after = ([count / n for count in some.values()] for some in (first, second))
-        return fmean(after) - fmean(before), welch(before, after), "seeds"
-    one, other = (some[shared[0] if shared else min(some)] for some in (first, second))
-    return (other - one) / n, newcombe((one, other), (n, n)), "images"

@@ -5,21 +5,24 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import NamedTuple
 
-from topfive.intervals import Interval, over_seeds, wilson
+from topfive.intervals import Interval
 from topfive.published import Published, matching, networks
-from topfive.report.selection import said, sentence
-from topfive.results import FILE_NAME, Json, Record, Score, Skipped
+from topfive.report.labels import chosen, identity, labels
+from topfive.report.selection import sentence
+from topfive.report.statistics import Estimate, error_rate
+from topfive.report.verdicts import not_comparable
+from topfive.results import FILE_NAME, Record, Score, Skipped
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One quantity of one network under one protocol on one split, over all seeds that were run.
 
-    `ours` and `interval` are fractions. The first of `published` is the one to be compared with.
-    `selection` says what was chosen on the minival before, and of what.
+    `ours` and `interval` are fractions: the mean over the seeds, or the median where that is what the
+    first of `published` is, the one to be compared with. `errors` are counts by run. `selection` says
+    what was chosen on the minival before, and of what.
     """
 
     network: str
@@ -31,6 +34,7 @@ class Row:
     published: tuple[Published, ...]
     ours: float
     interval: Interval
+    errors: tuple[int, ...]
     n: int
     seeds: tuple[int, ...]
     unreadable: int
@@ -45,13 +49,14 @@ class Row:
 
     @property
     def difference(self) -> float | None:
-        """Ours minus published in points; None without a comparable mean or single value.
-
-        The best of several runs is not what one run or a mean estimates, and a bound is no value.
-        """
-        if not self.comparable or _is_best(self.published[0]) or self.published[0].bound:
+        """Ours minus published in points; None where the two are not comparable."""
+        if not self.published or not_comparable(self.published[0], self):
             return None
         return 100 * self.ours - self.published[0].number
+
+    def estimate(self, statistic: str) -> Estimate:
+        """What the runs say of a number whose statistic is this one (single, mean, median of 5)."""
+        return error_rate(self.errors, self.n, statistic)
 
 
 class Group(NamedTuple):
@@ -84,11 +89,11 @@ def rows(
             if older and older[0].path:
                 replaced.append(Skipped(older[0].path, f"a later run has seed {record.seed} too"))
             seeds[record.seed] = (record, score)
-    labels = _labels(records)
+    names = labels(records)
     table = [
         row
         for group in sorted(groups, key=_order)
-        for row in _quantities(list(groups[group].values()), labels, published)
+        for row in _quantities(list(groups[group].values()), names, published)
     ]
     return table, list(dict.fromkeys(replaced))
 
@@ -101,7 +106,7 @@ def _group(record: Record, score: Score) -> Group:
         record.data,
         record.ablation or "",
         tuple(record.departures),
-        _selected(record),
+        chosen(record),
         score.protocol,
         score.split,
         score.n,
@@ -117,45 +122,50 @@ def _order(group: Group) -> tuple[object, ...]:
 
 def _quantities(
     runs: Sequence[tuple[Record, Score]],
-    labels: Mapping[tuple[str, str], tuple[str, ...]],
+    names: Mapping[tuple[str, str], tuple[str, ...]],
     published: Sequence[Published],
 ) -> list[Row]:
     runs = sorted(runs, key=lambda run: run[0].seed)
     record, score = runs[0]
     matches = sorted(matching(record, score, published), key=_is_best)
+    label = names[identity(record)]
     counts = {"top1_error": [score.top1_errors for _, score in runs]}
     top5 = [score.top5_errors for _, score in runs if score.top5_errors is not None]
     if len(top5) == len(runs):
         counts["top5_error"] = top5
     return [
-        Row(
-            network=record.model,
-            label=labels[_identity(record)],
-            data=record.data,
-            protocol=score.protocol,
-            split=score.split,
-            quantity=quantity,
-            published=tuple(one for one in matches if one.quantity == quantity),
-            ours=fmean(errors) / score.n,
-            interval=(
-                wilson(errors[0], score.n)
-                if len(errors) == 1
-                else over_seeds([count / score.n for count in errors])
-            ),
-            n=score.n,
-            seeds=tuple(record.seed for record, _ in runs),
-            unreadable=sum(score.unreadable for _, score in runs),
-            departures=tuple(record.departures),
-            runs=tuple(_directory(record) for record, _ in runs if record.path),
-            selection=sentence(record.selection) if record.selection else "",
-        )
+        _row(quantity, errors, runs, [one for one in matches if one.quantity == quantity], label)
         for quantity, errors in counts.items()
     ]
 
 
-def _selected(record: Record) -> str:
-    chosen = record.selection
-    return said(str(chosen["key"]), chosen["chosen"]) if chosen else ""
+def _row(
+    quantity: str,
+    errors: Sequence[int],
+    runs: Sequence[tuple[Record, Score]],
+    published: Sequence[Published],
+    label: tuple[str, ...],
+) -> Row:
+    record, score = runs[0]
+    ours, interval = error_rate(errors, score.n, published[0].statistic if published else "mean")
+    return Row(
+        network=record.model,
+        label=label,
+        data=record.data,
+        protocol=score.protocol,
+        split=score.split,
+        quantity=quantity,
+        published=tuple(published),
+        ours=ours,
+        interval=interval,
+        errors=tuple(errors),
+        n=score.n,
+        seeds=tuple(record.seed for record, _ in runs),
+        unreadable=sum(score.unreadable for _, score in runs),
+        departures=tuple(record.departures),
+        runs=tuple(_directory(record) for record, _ in runs if record.path),
+        selection=sentence(record.selection) if record.selection else "",
+    )
 
 
 def _is_best(one: Published) -> bool:
@@ -165,42 +175,3 @@ def _is_best(one: Published) -> bool:
 def _directory(record: Record) -> Path:
     path = record.path or Path()
     return path.parent if path.name == FILE_NAME else path
-
-
-def _identity(record: Record) -> tuple[str, str]:
-    rest = [record.options, record.recipe, record.ablation, _selected(record)]
-    return record.model, json.dumps(rest, sort_keys=True, default=str)
-
-
-def _labels(records: Iterable[Record]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What to call each network: its name, and whatever is not as in its paper or differs here."""
-    by_model: dict[str, dict[tuple[str, str], Record]] = {}
-    for record in records:
-        by_model.setdefault(record.model, {}).setdefault(_identity(record), record)
-    labels: dict[tuple[str, str], tuple[str, ...]] = {}
-    for model, identities in by_model.items():
-        home = networks().get(model)
-        own: Mapping[str, Json] = home.options if home else {}
-        seen: dict[str, set[str]] = {}
-        for record in identities.values():
-            for name, value in record.options.items():
-                seen.setdefault(name, set()).add(_text(value))
-        used = {record.recipe for record in identities.values()}
-        papers = used & set(home.recipes) if home else used
-        for identity, record in identities.items():
-            label = [model]
-            for name, value in record.options.items():
-                if len(seen[name]) > 1 or (name in own and own[name] != value):
-                    label.append(f"{name}={_text(value)}")
-            if len(papers) > 1 or record.recipe not in papers:
-                label.append(f"recipe={record.recipe}")
-            if record.ablation:
-                label.append(f"ablation={record.ablation}")
-            if record.selection:
-                label.append(_selected(record))
-            labels[identity] = tuple(label)
-    return labels
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -13,6 +13,7 @@ from rich.text import Text
 from topfive.published import Published
 from topfive.report import differences_table
 from topfive.report.rows import Row, rows
+from topfive.report.verdicts import compared, not_comparable
 from topfive.results import Record, Skipped
 
 WIDE = 150  # columns from which names and departures fit beside the numbers
@@ -20,7 +21,8 @@ NONE = "—"
 NUMBERS = ("error", "published", "ours", "95% interval", "diff.", "n", "runs")
 LEGEND = (
     "Errors in %. Intervals are 95%: Wilson over the images of one run, Student's t over the seeds "
-    "of several. Difference (diff.): ours minus published, in points."
+    "of several, around their mean, or their median where the paper prints one. Difference (diff.): "
+    "ours minus published, in points."
 )
 
 
@@ -89,7 +91,7 @@ def _wide(comparisons: Sequence[Sequence[Row]], marks: dict[tuple[str, ...], str
     table.add_column("protocol", no_wrap=True)
     table.add_column("split", no_wrap=True)
     _add_numbers(table)
-    table.add_column("departs", overflow="fold")
+    table.add_column("verdict", overflow="fold")
     for some in comparisons:
         for row in some:
             first = row is some[0]
@@ -97,7 +99,7 @@ def _wide(comparisons: Sequence[Sequence[Row]], marks: dict[tuple[str, ...], str
             table.add_row(
                 *(Text(word if first else "") for word in what),
                 *_numbers(row),
-                _departs(row, marks) if first else Text(""),
+                _judged(row, marks) if first or not row.departures else Text(""),
             )
     return table
 
@@ -124,8 +126,9 @@ def _print_narrow(
     for some in comparisons:
         console.print(Text(_name(some[0]), style="bold", overflow="fold"))
         show(some)
-        if some[0].departures:
-            console.print(Text("  ") + _departs(some[0], marks), overflow="fold")
+        for words in dict.fromkeys(str(_judged(row, marks)) for row in some):
+            if words:
+                console.print(Text(f"  {words}", style=_style(some[0])), overflow="fold")
 
 
 def _add_numbers(table: Table, widths: Sequence[int | None] = (None,) * len(NUMBERS)) -> None:
@@ -161,12 +164,19 @@ def _style(row: Row) -> str:
     return "dim" if row.published and not row.comparable else ""
 
 
-def _departs(row: Row, marks: dict[tuple[str, ...], str]) -> Text:
-    if not row.departures:
+def _judged(row: Row, marks: dict[tuple[str, ...], str]) -> Text:
+    """The verdict on the first of the published numbers, or what departs where there is none."""
+    if row.departures:
+        first, more = row.departures[0], len(row.departures) - 1
+        words = f"{first}{f' and {more} more' if more else ''} {marks[row.departures]}"
+        return Text(f"not comparable: {words}" if row.published else words, style=_style(row))
+    if not row.published:
         return Text("")
-    first, more = row.departures[0], len(row.departures) - 1
-    words = f"{first}{f' and {more} more' if more else ''} {marks[row.departures]}"
-    return Text(f"not comparable: {words}" if row.published else words, style=_style(row))
+    why_not = not_comparable(row.published[0], row)
+    if why_not:
+        return Text(f"not comparable: {why_not}", style=_style(row))
+    verdict, reason = compared(row.published[0], row.ours, row.interval)
+    return Text(f"{verdict}: {reason}" if reason else verdict)
 
 
 def _sources(found: Sequence[Row]) -> list[str]:
