@@ -169,7 +169,7 @@ def test_parquet_holds_the_same_or_says_what_to_install(
         files.write_parquet(contents, path)
         pd.testing.assert_frame_equal(pd.read_parquet(path), files.frame(contents, path.parent))
     else:
-        with pytest.raises(Problem, match="uv pip install pyarrow"):
+        with pytest.raises(Problem, match="uv sync --extra parquet"):
             files.write_parquet(contents, path)
         assert not path.exists()
 

@@ -21,7 +21,9 @@ COLUMNS = (
     "published", "published_value", "bound", "std", "verified", "hidden_labels", "paper", "year", "where",
     "verdict", "reason", "ours", "low", "high", "difference", "n", "seeds", "departures", "runs", "command",
 )  # fmt: skip
-WHOLE = ("networks", "year", "n")  # integers that may be absent
+# Of what may be absent: whole numbers, and what is true or not.
+KINDS = dict.fromkeys(("networks", "year", "n"), "Int64")
+KINDS |= dict.fromkeys(("verified", "hidden_labels"), "boolean")
 SEPARATOR = "; "
 
 
@@ -34,7 +36,7 @@ def write_parquet(contents: Contents, path: Path) -> None:
     """Whole or not at all; raises Problem where no library writes the format."""
     if find_spec("pyarrow") is None:
         raise Problem(
-            "Parquet is written by pyarrow, which is not installed: uv pip install pyarrow, or write "
+            "Parquet is written by pyarrow, which is not installed: uv sync --extra parquet, or write "
             f"--csv {path.with_suffix('.csv')} instead."
         )
     table = frame(contents, path.parent)
@@ -50,7 +52,7 @@ def frame(contents: Contents, folder: Path) -> pd.DataFrame:
     rows += [_other(row, contents, folder) for row in contents.others]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     # A hundred times a fraction is 7.3999999999999995 where 7.4 is meant.
-    return table.astype(dict.fromkeys(WHOLE, "Int64")).round(9)
+    return table.astype(KINDS).round(9)
 
 
 def _line(line: Line, folder: Path) -> dict[str, Any]:
