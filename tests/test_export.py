@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -218,8 +219,10 @@ class Shifted(nn.Module):
 
 @pytest.mark.parametrize("ending", ["pt2", "onnx"])
 def test_a_run_is_written_with_its_classes_and_checked(
-    run: Path, tmp_path: Path, capfd, ending: str
+    run: Path, tmp_path: Path, capfd, ending: str, monkeypatch
 ):
+    # Another test may have let torch take its standard error for a log, and closed it since.
+    monkeypatch.setattr(logging, "raiseExceptions", False)
     file = tmp_path / f"net.{ending}"
     assert main(["--run", str(run), "--output", str(file)]) == 0
     printed = capfd.readouterr()

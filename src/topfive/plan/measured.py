@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from topfive.config import CONF
-from topfive.inspect import speed
 from topfive.plan.devices import Device
 from topfive.plan.facts import Facts, facts_of, options
 from topfive.plan.jobs import Job
 from topfive.results import FILE_NAME, Json, Record
+
+if TYPE_CHECKING:
+    from topfive.inspect import speed
 
 FILE = CONF.parent / "benchmarks" / "networks.csv"
 DTYPES = {"32-true": "float32", "bf16-mixed": "bfloat16", "16-mixed": "float16"}
@@ -31,11 +33,13 @@ class Known:
     """Records of runs, and rows of the benchmark that were measured to their end."""
 
     records: Sequence[Record] = ()
-    rows: Sequence[speed.Row] = ()
+    rows: "Sequence[speed.Row]" = ()
 
 
 def known(records: Iterable[Record], file: Path = FILE) -> Known:
     """These records, and the rows of `file` where it is there; a Problem where it is no such table."""
+    from topfive.inspect import speed  # imports torch, which an estimate has no need of
+
     rows = [row for row in speed.read(file).values() if row.status == "done"]
     return Known(list(records), rows)
 

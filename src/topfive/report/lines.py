@@ -7,6 +7,7 @@ from pathlib import Path
 from topfive.intervals import Interval
 from topfive.published import Published
 from topfive.report.commands import command
+from topfive.report.effort import effort
 from topfive.report.rows import Row, rows
 from topfive.report.verdicts import Judgement, Verdict, cannot_be_run, compared, not_comparable
 from topfive.results import Record
@@ -22,7 +23,8 @@ class Line:
     prints a median, else the mean), over the images of the one run otherwise.
     difference: ours minus published in points, only where the two are comparable.
     n: test images. runs: directories, or files of records that lie elsewhere.
-    command: what measures the number here; empty where nothing can.
+    reason: of the verdict; of what was not run, what it would take. command: what measures the number here;
+    empty where nothing can.
     """
 
     published: Published
@@ -59,7 +61,7 @@ def _line(one: Published, found: Sequence[Row]) -> Line:
     if reason is not None:
         return _empty(one, "cannot be run", reason, "")
     if not found:
-        return _empty(one, "not run", "", command(one))
+        return _empty(one, "not run", effort(command(one)), command(one))
     row = min(found, key=lambda row: (not_comparable(one, row) is not None, *_worth(row)))
     ours, interval = row.estimate(one.statistic)
     why_not = not_comparable(one, row)
