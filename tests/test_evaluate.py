@@ -22,7 +22,8 @@ from topfive.predictions import read
 NETWORK = [
     "model=resnet20", "model.depth=8", "data=folder", "data.minival=2", "protocol=one_crop", "protocol.size=32",
     "protocol.shorter=36", "recipe.crop._target_=topfive.crops.ShorterSide", "~recipe.crop.by",
-    "+recipe.crop.smallest=36", "+recipe.crop.largest=36", "recipe.crop.size=32", "recipe.mean=null",
+    "+recipe.crop.smallest=36", "+recipe.crop.largest=36", "recipe.crop.size=32", "recipe.mean.follows_crop=false",
+    "recipe.mean.shorter=36",
     "recipe.batch_size=4", "recipe.bn_batch=4", "recipe.duration={iterations:3}",
     "recipe.schedule.at={iterations:[1,2]}", "trainer.accelerator=cpu", "trainer.progress=false", "loader=torch",
     "loader.workers=0", "logger=csv",
@@ -208,11 +209,21 @@ def test_a_filter_that_is_asked_for_is_recorded(run: Path, monkeypatch: pytest.M
 def test_statistics_come_from_the_checkpoint_and_no_pass_over_the_training_set(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    state = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    mean = state["pipeline.transforms.0.mean"]
+    assert mean.std() > 20  # an image, and no blank
     monkeypatch.setattr(
         "topfive.preprocessing.mean_image",
         lambda *_, **__: pytest.fail("the training set was read"),
     )
+    shown: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        "topfive.batch_transforms.MeanImage.forward",
+        lambda self, x, batch: shown.append(self.mean.clone()) or x,
+    )
     here(monkeypatch, "run=run")
+    assert shown
+    assert all(torch.equal(one, mean) for one in shown)
 
 
 def test_an_unreadable_image_counts_as_wrong_and_is_listed(

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from topfive.network_arguments import add_network
 from topfive.problems import Problem, exit_code
 
 DESCRIPTION = """\
@@ -38,14 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--run", help="a directory that train.py made, or a checkpoint in it")
-    network.add_argument(
-        "--weights", metavar="SPEC", help="foreign weights, such as torchvision:resnet50"
-    )
-    parser.add_argument(
-        "--model", metavar="NAME", help="whose weights they are, if they do not say"
-    )
+    add_network(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help=".pt2 or .onnx")
     parser.add_argument(
         "--batch",

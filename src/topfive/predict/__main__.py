@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from topfive.network_arguments import add_network
 from topfive.problems import Problem, exit_code
 
 if TYPE_CHECKING:
@@ -45,14 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("image", nargs="+", metavar="IMAGE", help="a file, a folder or a glob")
-    network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--run", help="a directory that train.py made, or a checkpoint in it")
-    network.add_argument(
-        "--weights", metavar="SPEC", help="foreign weights, such as torchvision:resnet50"
-    )
-    parser.add_argument(
-        "--model", metavar="NAME", help="whose weights they are, if they do not say"
-    )
+    add_network(parser)
     parser.add_argument("--protocol", metavar="NAME", help="one of conf/protocol")
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes (default: 5)")
     parser.add_argument("--csv", metavar="FILE", help="a class a row; - is standard output")
