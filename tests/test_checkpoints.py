@@ -1,4 +1,5 @@
 import os
+import random
 import resource
 import signal
 
@@ -7,7 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from topfive.checkpoints import Checkpoint, DurableCheckpointIO
+from topfive.checkpoint_files import newest_first
+from topfive.checkpoints import Checkpoint, DurableCheckpointIO, content, newest_whole, read
 from topfive.problems import Problem
 from topfive.session import Interrupted
 
@@ -78,6 +80,100 @@ def test_what_a_kill_left_behind_is_written_over(checkpoint):
     names[0].write_bytes(b"half")  # as a kill leaves it, which runs no finally
     DurableCheckpointIO().save_checkpoint({"step": 3}, checkpoint)
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+@pytest.fixture
+def three(tmp_path):
+    """The newest of three checkpoints, of steps 5, 4 and 3; those of 1 and 2 made room."""
+    path = tmp_path / "last.ckpt"
+    for step in range(1, 6):
+        weights = torch.full((1000,), float(step))
+        DurableCheckpointIO(3).save_checkpoint({"step": step, "weights": weights}, path)
+    return path
+
+
+def test_the_last_three_are_kept_newest_first(three):
+    names = ["last.ckpt", "last-1.ckpt", "last-2.ckpt"]
+    assert [file.name for file in newest_first(three)] == names
+    steps = [torch.load(three.with_name(name), weights_only=True)["step"] for name in names]
+    assert steps == [5, 4, 3]
+    assert sorted(file.name for file in three.parent.iterdir()) == sorted(names)
+
+
+def test_fewer_are_kept_when_fewer_are_asked_for(three):
+    DurableCheckpointIO(2).save_checkpoint({"step": 6}, three)
+    steps = [torch.load(file, weights_only=True)["step"] for file in newest_first(three)]
+    assert steps == [6, 5]
+
+
+def test_after_ten_saves_the_tenth_before_is_no_rank_one(tmp_path):
+    path = tmp_path / "last.ckpt"
+    for step in range(12):
+        DurableCheckpointIO(12).save_checkpoint({"step": step}, path)
+    found = [torch.load(file, weights_only=True)["step"] for file in newest_first(path)]
+    assert found == list(range(11, -1, -1))
+
+
+def flip(file, position):
+    content = bytearray(file.read_bytes())
+    content[position] ^= 4
+    file.write_bytes(bytes(content))
+
+
+def test_a_flipped_bit_in_a_weight_is_seen_where_torch_loads_a_wrong_number(three):
+    # 5.0 as little-endian float32, well within the thousand of them
+    flip(three, three.read_bytes().index(torch.full((9,), 5.0).numpy().tobytes()) + 16)
+    assert torch.load(three, weights_only=True)["weights"].unique().numel() == 2
+    with pytest.raises(
+        Problem, match=r"last.ckpt is damaged .*checksum of .*/data/0 differs.*: mend"
+    ):
+        read(three, "weights", "mend")
+    with pytest.raises(Problem, match=r"checksum .* resume=FILE"):
+        DurableCheckpointIO().load_checkpoint(three)
+
+
+def test_no_flipped_bit_anywhere_changes_what_is_read(checkpoint):
+    whole = checkpoint.read_bytes()
+    generator = random.Random(0)
+    refused = 0
+    for position in generator.sample(range(len(whole)), 300):
+        flip(checkpoint, position)
+        os.utime(checkpoint, ns=(position, position))  # several writes within one tick of the clock
+        try:
+            found = content(checkpoint, "", wanted="step")
+        except Problem:
+            refused += 1
+        else:
+            assert found["step"] == 1
+            assert torch.equal(found["weights"], torch.ones(10))
+        checkpoint.write_bytes(whole)
+    assert refused > 30  # the rest is padding and what nobody reads
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 0.5, 0.99])
+def test_a_damaged_newest_one_falls_back_to_the_one_before_and_says_so(three, length):
+    whole = three.read_bytes()
+    three.write_bytes(whole[: length if isinstance(length, int) else int(length * len(whole))])
+    said = []
+    found = newest_whole(three, said.append)
+    assert read(found, "step", "") == 4
+    assert len(said) == 1
+    assert "last.ckpt is damaged" in said[0]
+
+
+def test_one_that_a_kill_took_between_two_renames_is_not_missed(three):
+    three.unlink()
+    said = []
+    assert read(newest_whole(three, said.append), "step", "") == 4
+    assert said == []
+
+
+def test_where_none_is_whole_there_is_none(three):
+    for file in newest_first(three):
+        file.write_bytes(b"PK")
+    said = []
+    assert newest_whole(three, said.append) is None
+    assert len(said) == 3
 
 
 class Batches:

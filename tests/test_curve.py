@@ -75,3 +75,13 @@ def test_a_row_that_a_crash_cut_short_is_dropped(tmp_path):
 def test_a_run_without_a_curve_resumes_without_one(tmp_path):
     Curve(tmp_path / "curve.csv").resume_at(10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_number_that_a_crash_cut_short_is_not_taken_for_a_shorter_number(tmp_path):
+    curve = Curve(tmp_path / "curve.csv")
+    log(curve, 10, loss=2.5, images_per_second=100)
+    log(curve, 20, loss=2.25, images_per_second=123)
+    whole = curve.path.read_text()
+    curve.path.write_text(whole.rstrip()[:-1])  # of 123 the last digit and what ends the row
+    curve.resume_at(20)
+    assert [row["step"] for row in rows(curve.path)] == ["10"]

@@ -211,7 +211,7 @@ def trainer(config: dict[str, Any], run: Run, data: DataModule) -> pl.Trainer:
             *recipes,
             checkpoint,
         ],
-        plugins=[DurableCheckpointIO()],
+        plugins=[DurableCheckpointIO(options["checkpoints_kept"])],
         default_root_dir=run.directory,
     )
 

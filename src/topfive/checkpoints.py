@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from topfive.batch_norm import average_running_statistics
+from topfive.checkpoint_files import damage, move_up, newest_first
 from topfive.problems import Problem
 from topfive.session import Interrupted, StopSignals
 
@@ -20,13 +22,16 @@ def content(
 ) -> dict[str, Any]:
     """All that a checkpoint holds; a Problem with `remedy` where it is damaged or lacks what is `wanted`."""
     try:
-        found: dict[str, Any] = torch.load(file, weights_only=True, map_location="cpu", mmap=mmap)
-        found[wanted]
-        return found
+        wrong = damage(file)
+        if wrong is None:
+            found: dict[str, Any] = torch.load(
+                file, weights_only=True, map_location="cpu", mmap=mmap
+            )
+            found[wanted]
+            return found
     except Exception as error:
-        raise Problem(
-            f"the checkpoint {file} is damaged or not one of ours ({type(error).__name__}): {remedy}"
-        ) from error
+        wrong = type(error).__name__
+    raise Problem(f"the checkpoint {file} is damaged or not one of ours ({wrong}): {remedy}")
 
 
 def read(file: Path, key: str, remedy: str, mmap: bool = False) -> Any:
@@ -34,8 +39,36 @@ def read(file: Path, key: str, remedy: str, mmap: bool = False) -> Any:
     return content(file, remedy, mmap, key)[key]
 
 
+def newest_whole(newest: Path, say: Callable[[str], None]) -> Path | None:
+    """`newest`, or the newest one before it that is whole, and what is wrong with those that are not.
+
+    None where there is none.
+    """
+    for file in newest_first(newest):
+        wrong = damage(file)
+        if wrong is None:
+            return file
+        say(f"the checkpoint {file} is damaged ({wrong}): taking the one before it")
+    return None
+
+
 class DurableCheckpointIO(TorchCheckpointIO):
-    """A checkpoint is complete or absent: a full disk or a power cut leaves the previous one."""
+    """A checkpoint is complete or absent: a full disk or a power cut leaves the previous one.
+
+    kept: how many there are, 1 or more. One is verified when it is read.
+    """
+
+    def __init__(self, kept: int = 1):
+        self.kept = kept
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any | None = None,
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """On the CPU, and never unpickled blindly, whatever is asked."""
+        return content(Path(path), "continue from another with resume=FILE, or start anew.")
 
     def save_checkpoint(
         self,
@@ -53,7 +86,9 @@ class DurableCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
+            move_up(target, self.kept - 1)
             os.replace(temporary, target)
+            sync_folder(target.parent)
         except (OSError, RuntimeError) as error:
             # torch's zip writer stumbles over what the disk said, and says something else.
             reason = error.__context__ if isinstance(error.__context__, OSError) else error
@@ -64,6 +99,15 @@ class DurableCheckpointIO(TorchCheckpointIO):
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """What was renamed in `folder` is so after a power cut, too."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 class Checkpoint(pl.Callback):

@@ -27,7 +27,8 @@ def drop_after(path: Path, columns: Sequence[str], step: int) -> None:
     if not path.exists():
         return
     with open(path, newline="") as file:
-        whole = [row for row in csv.DictReader(file) if None not in row.values()]
+        lines = [line for line in file if line.endswith("\n")]
+    whole = [row for row in csv.DictReader(lines) if None not in row.values()]
     kept = [row for row in whole if int(row["step"]) <= step]
     temporary = path.with_suffix(".tmp")
     with open(temporary, "w", newline="") as file:
@@ -81,3 +82,5 @@ class Curve(Logger):
                 writer.writerow(
                     {"step": step, "epoch": f"{metrics['epoch']:.4f}", "split": split, **short}
                 )
+            file.flush()
+            os.fsync(file.fileno())  # no checkpoint may survive what this row does not

@@ -1,6 +1,7 @@
-"""Refuses to train with another number of processes than was asked for."""
+"""Refuses to train with another number of processes than was asked for, or with processes that disagree."""
 
 import pytorch_lightning as pl
+import torch
 import torch.distributed as dist
 
 from topfive.problems import Problem
@@ -26,4 +27,16 @@ class Guard(pl.Callback):
                 f"{joined} processes joined, but {expected} were asked for (trainer.devices x "
                 f"trainer.num_nodes): unset LOCAL_RANK, NODE_RANK and WORLD_SIZE if an earlier job "
                 f"left them."
+            )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A node that does not see the run's directory would begin at step 0 what the others continue."""
+        if trainer.world_size == 1:
+            return
+        step = torch.tensor(trainer.global_step, device=trainer.strategy.root_device)
+        steps = [int(one) for one in trainer.strategy.all_gather(step)]
+        if len(set(steps)) > 1:
+            raise Problem(
+                f"the processes continue from different steps ({steps}, by rank): the run's directory must be "
+                f"on a file system that all nodes see."
             )
