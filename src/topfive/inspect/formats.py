@@ -27,6 +27,8 @@ LATEX = {
     "–": "--",
 }
 
+FOLDED = 24  # characters that a column of words keeps where the terminal is narrow
+
 
 def terminal(table: Table, console: Console) -> None:
     """Numbers are never cut: where the terminal is narrow words fold, or else the lines are long."""
@@ -35,10 +37,12 @@ def terminal(table: Table, console: Console) -> None:
         max(map(cell_len, (*head.split(), *(row[n] for row in (*table.rows, *table.totals)))))
         for n, head in enumerate(table.columns)
     ]
-    room = console.width - sum(widths) - 3 * len(widths)
+    lack = max(0, sum(widths) + 3 * len(widths) - console.width)
+    for number in sorted(table.folds, key=lambda number: -widths[number]):
+        whole = widths[number]
+        widths[number] = max(min(whole, FOLDED), whole - lack)
+        lack -= whole - widths[number]
     for number, head in enumerate(table.columns):
-        if number in table.folds:
-            widths[number] = max(min(widths[number], 24), widths[number] + room)
         words = number in table.words
         made.add_column(
             head if words else "\n".join(head.rsplit(" ", 1)),

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -31,6 +34,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 DISTANCES = (9, 14, 20, 28, 38, 50, 65, 85, 110)  # points
 # Sixteenths of a circle, the best first: beside, above, below, then the other side.
 DIRECTIONS = (0, 2, -2, 1, -1, 8, 6, -6, 7, -7, 4, -4, 3, -3, 5, -5)
+Box = tuple[float, float, float, float]  # left, bottom, right and top, in pixels
 
 
 @contextmanager
@@ -61,11 +65,12 @@ def place(
     figure = axes.figure
     assert isinstance(figure, Figure)
     canvas: Any = figure.canvas
-    canvas.draw()
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()  # which settles it
     renderer = canvas.get_renderer()
     pixels = figure.dpi / 72
     dots = axes.transData.transform(points)
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in dots]
+    taken = np.concatenate([dots - 6, dots + 6], axis=1)
     inside = axes.get_window_extent(renderer)
     for number in sorted((n for n, name in enumerate(names) if name), key=lambda n: -dots[n][1]):
         text = axes.annotate(names[number], points[number], fontsize=size)
@@ -74,15 +79,15 @@ def place(
         best: tuple[float, int, int] | None = None
         for distance, (rank, direction) in product(DISTANCES, enumerate(DIRECTIONS)):
             box = _box(dots[number], extent, direction, distance * pixels)
-            covered = sum(_common(box, other) for other in taken)
-            outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0
-            found = (covered + 1e6 * outside, distance, rank)
+            outside = box[0] < inside.x0 or box[2] > inside.x1 or box[1] < inside.y0
+            found = (_covered(box, taken) + 1e6 * outside, distance, rank)
             best = found if best is None else min(best, found)
             if best[0] == 0:
                 break
         assert best is not None
         direction = DIRECTIONS[best[2]]
-        taken.append(_box(dots[number], extent, direction, best[1] * pixels))
+        box = _box(dots[number], extent, direction, best[1] * pixels)
+        taken = np.vstack([taken, box])
         _write(axes, points[number], names[number], best[1], direction, size)
 
 
@@ -103,20 +108,21 @@ def in_a_column(heights: Sequence[float], apart: float) -> list[float]:
     return [mean + rank * apart for rank, mean in enumerate(means)]
 
 
-def _box(dot: Sequence[float], extent: Bbox, direction: int, distance: float) -> Bbox:
-    """Where a text of that extent lies, in pixels, with one to spare."""
+def _box(dot: Sequence[float], extent: Bbox, direction: int, distance: float) -> Box:
+    """Where a text of that extent lies, with one to spare."""
     dx, dy = distance * cos(direction * pi / 8), distance * sin(direction * pi / 8)
     width, height = extent.width, extent.height
     x = dot[0] + dx - {"left": 0, "center": width / 2, "right": width}[_sideways(direction)]
     y = dot[1] + dy - {"bottom": 0, "center": height / 2, "top": height}[_upright(direction)]
-    return Bbox.from_bounds(x - 1, y - 1, width + 2, height + 2)
+    return x - 1, y - 1, x + width + 1, y + height + 1
 
 
-def _common(one: Bbox, other: Bbox) -> float:
-    """The area of both, in square pixels."""
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return float(max(0.0, width) * max(0.0, height))
+def _covered(box: Box, others: NDArray[np.float64]) -> float:
+    """The area that `box` has in common with `others` (n, 4), in square pixels."""
+    left, bottom, right, top = others.T
+    width = np.minimum(box[2], right) - np.maximum(box[0], left)
+    height = np.minimum(box[3], top) - np.maximum(box[1], bottom)
+    return float((width.clip(0) * height.clip(0)).sum())
 
 
 def _sideways(direction: int) -> Literal["left", "center", "right"]:

@@ -14,7 +14,7 @@ NONE = ""
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; columns in `words` are set to the left, all others to the right; one may fold."""
+    """Cells as text; columns in `words` are set to the left, all others to the right; some may fold."""
 
     title: str
     columns: tuple[str, ...]
