@@ -1,15 +1,15 @@
-"""Seconds and memory that the table takes over thousands of records, made up here: no result of any run.
+"""Seconds and memory that table and page take over thousands of records, made up here: no result of any run.
 
     python benchmarks/report.py --count 5000
 
 Each is a committed record, configuration and all, with the network, protocol, seed and counts of some
-published number. They lie in a temporary folder, one file in a hundred cut short, and are read and
-tabulated in a process of its own.
+published number. They lie in a temporary folder, one file in a hundred cut short. Both commands are run
+as a user would, each in a process of its own; a third one takes the steps one by one.
 """
 
 import argparse
+import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from topfive.published import Published, load
-from topfive.report.lines import lines
+from topfive.report import page
+from topfive.report.contents import gather
+from topfive.report.lines import of_rows
 from topfive.report.rows import rows
 from topfive.results import Record, Score, find, read, write
 
@@ -44,7 +46,22 @@ def main() -> None:
             write(record, path)
             if k % BROKEN == BROKEN - 1:
                 path.write_bytes(path.read_bytes()[:500])
+        _command("table", folder)
+        _command("page", folder, "--html", f"{folder}/page.html")
         subprocess.run([sys.executable, __file__, "--measure", folder], check=True)
+
+
+def _command(what: str, *arguments: str) -> None:
+    """Runs python -m topfive.report with `arguments` and prints what that took, imports and all."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "topfive.report", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
+    spent = _spent((start, 0.0), (time.perf_counter(), used.ru_utime + used.ru_stime))
+    print(f"{what}: {spent}, {used.ru_maxrss / 1024:.0f} MB at most")
 
 
 def made_up() -> Iterator[Record]:
@@ -77,25 +94,32 @@ def _record(one: Published, seed: int, pattern: Record, stream: random.Random) -
 
 
 def measure(folder: Path) -> None:
-    """Prints what each step takes, and the peak of the memory held."""
+    """Prints what each step takes, imports among those that need them."""
     published = load()
     clocks = [_clocks()]
     records, skipped = find([folder])
     clocks.append(_clocks())
     table, _ = rows(records, published)
     clocks.append(_clocks())
-    found = lines(records, published)
+    found = of_rows(table, published)
+    clocks.append(_clocks())
+    contents = gather([folder])
+    clocks.append(_clocks())
+    drawn = page.charts(contents)
+    clocks.append(_clocks())
+    text = page.render(contents, folder, drawn)
     clocks.append(_clocks())
     beside = sum(one.ours is not None for one in found)
     said = [
         f"{len(records):,} records read, {len(skipped)} skipped",
         f"{len(table):,} rows",
         f"{len(found):,} lines, {beside} of them with runs",
+        "all that again, and ablations",
+        f"{len(drawn)} charts in two widths",
+        f"page of {len(text) / 1e6:.1f} MB",
     ]
     for what, start, end in zip(said, clocks, clocks[1:], strict=False):
-        print(f"{what}: {_spent(start, end)}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"all of it: {_spent(clocks[0], clocks[-1])}; {peak:.0f} MB at most")
+        print(f"  {what}: {_spent(start, end)}")
 
 
 def _clocks() -> tuple[float, float]:

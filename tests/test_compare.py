@@ -1,13 +1,17 @@
 """Two runs beside each other: what differs in what they were told, in their tests, and in their curves."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from records import record
+from rich.console import Console
 from scipy.stats import binomtest
 from small_predictions import answering
 
 from topfive import results
+from topfive.inspect.formats import terminal
+from topfive.inspect.table import Table
 from topfive.predictions import file_name, write
 from topfive.problems import Problem
 from topfive.report.compare import main
@@ -286,3 +290,17 @@ def test_a_record_without_its_configuration_is_refused(tmp_path, capsys):
     one = run(tmp_path, "a", config={"seed": 0})
     assert main([str(one.path)] * 2) == 1
     assert "its configuration lacks choices" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("width", "found"), [(60, 57), (300, 117)])
+def test_both_columns_of_words_fold_before_lines_grow_longer_than_the_terminal(
+    width: int, found: int
+) -> None:
+    # A key of 3, a word of 8 and one of 100, with 3 between: of 60, less 3 at the edge, the long one has 40.
+    table = Table("Keys", ("key", "first", "second"), [("one", "a" * 8, "b" * 100)], (), (),
+                  frozenset({0, 1, 2}), frozenset({1, 2}))  # fmt: skip
+    console = Console(width=width, file=StringIO(), color_system=None)
+    terminal(table, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) == found
+    assert "a" * 8 in "".join(lines)

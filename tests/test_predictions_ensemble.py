@@ -175,6 +175,13 @@ def test_a_network_under_two_protocols_is_one_network_and_another_seed_is_anothe
     assert networks([inner, *said(("alexnet", "ten_crop", 0))]) == 3
 
 
+def test_the_end_of_a_training_is_its_last_checkpoint() -> None:
+    # train.py keeps a test without saying where its weights are from, python -m topfive.evaluate says last.ckpt.
+    own, later = said(("vgg16", "dense_256_384_512", 0), ("vgg16", "crops150", 0))
+    assert networks([own, later | {"origin": "last.ckpt"}]) == 1
+    assert networks([own, later | {"origin": "step-1000.ckpt"}]) == 2
+
+
 def test_an_ensemble_says_what_it_is_of() -> None:
     about = [
         {"model": "vgg16", "protocol": "dense_384"},

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from topfive.config import compose
 from topfive.published import PROTOCOLS, QUANTITIES, Published, load, networks
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -350,3 +351,11 @@ def test_the_papers_network_is_what_conf_model_gives_under_the_papers_recipe() -
     assert networks()["vgg11"].options["input_size"] == 224  # ${recipe.crop.size}
     assert networks()["caffenet"].options["input_size"] == 227
     assert networks()["lenet5"].options == {}
+
+
+@pytest.mark.parametrize("model", ["caffenet", "cuda_convnet", "nin_cifar", "vgg16"])
+def test_an_option_that_follows_the_views_of_its_recipe_is_what_hydra_makes_of_it(
+    model: str,
+) -> None:
+    composed = compose([f"model={model}"])["model"]
+    assert networks()[model].options["input_size"] == composed["input_size"] > 0

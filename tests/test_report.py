@@ -124,6 +124,23 @@ def test_a_run_that_departs_keeps_the_number_in_sight_but_is_not_compared() -> N
     assert "not comparable: recipe.shorten=40 [1]" in shown([short], 200)
 
 
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_what_departs_is_said_once_below_or_beside_both_errors(width: int) -> None:
+    short = record(view(1200, 60), departures=("recipe.shorten=40",))
+    text = shown([short], width).partition("Errors in %")[0]
+    assert text.count("shorten=40") == 1
+    assert "not comparable: recipe.shorten=40 [1]" in " ".join(text.split())
+
+
+def test_verdicts_that_differ_say_of_which_error_they_are_where_they_stand_below() -> None:
+    # Table 3 of He et al. has 24.52 and 7.46.
+    text = shown([record(Score("ten_crop", "val", 50000, 12260, 4500), **RESNET34)], 80)
+    assert "  top-1: reproduced\n  top-5: worse\n" in text
+    text = shown([record(Score("ten_crop", "val", 50000, 12260, 3730), **RESNET34)], 80)
+    assert "  reproduced\n" in text
+    assert "top-5: " not in text
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_what_departs_in_nothing_has_its_verdict_beside_or_below_it(width: int) -> None:
     # 24.60 and 9.00 against 24.52 and 7.46, of 50,000 images: intervals of 0.38 and 0.25 on either side

@@ -164,10 +164,12 @@ def test_agreement_shows_no_errors_at_all_at_the_edge_of_its_logarithmic_axes():
 
 def test_costs_are_drawn_at_the_sizes_of_the_networks():
     operations, parameters = made(cost([RESNET50, ZFNET], PUBLISHED, "imagenet", WIDE)).figure.axes
-    ours = [one for one in operations.lines if to_hex(one.get_color()) == LIGHT.ours]
-    bar, mark = ours
+    (mark,) = [one for one in operations.lines if to_hex(one.get_color()) == LIGHT.ours]
+    (bars,) = [one for one in operations.collections if to_hex(one.get_color()) == LIGHT.ours]
+    ((low, high),) = bars.get_segments()
     assert mark.get_xydata().tolist() == [[3_857_973_248, pytest.approx(7.6)]]
-    assert bar.get_ydata().tolist() == pytest.approx([7.4, 7.8])
+    assert low.tolist() == [3_857_973_248, pytest.approx(7.4)]
+    assert high.tolist() == [3_857_973_248, pytest.approx(7.8)]
     # 60,965,224 parameters, and 18.1 % on ten crops
     assert (60_965_224, 18.1) in marks(parameters, "s")
     assert (724_406_816, 18.1) in marks(operations, "s")

@@ -59,7 +59,8 @@ COMMANDS = [
         [
             "python train.py -m model=alexnet seed=0,1,2,3,4",
             f"for run in {OUT}/alexnet/alexnet/TIME-*; do {SQUARE}; done",
-            f"python -m topfive.predictions ensemble {OUT}/alexnet/alexnet/TIME-*/predictions-ten_crop_square-val.npz",
+            f"python -m topfive.predictions ensemble {OUT}/alexnet/alexnet/TIME-*/predictions-ten_crop_square-val.npz "
+            f"--record {OUT}/ensembles/5_alexnet-ten_crop_square",
         ],
     ),
     (
@@ -70,7 +71,8 @@ COMMANDS = [
             "python train.py model=zfnet_big",
             "python -m topfive.evaluate run=outputs/zfnet_big/zfnet/TIME protocol=ten_crop_square",
             f"python -m topfive.predictions ensemble {OUT}/zfnet/zfnet/TIME-*/predictions-ten_crop_square-val.npz "
-            f"{OUT}/zfnet_big/zfnet/TIME/predictions-ten_crop_square-val.npz",
+            f"{OUT}/zfnet_big/zfnet/TIME/predictions-ten_crop_square-val.npz "
+            f"--record {OUT}/ensembles/5_zfnet+zfnet_big-ten_crop_square",
         ],
     ),
     (replace(target("resnet20", "8.75"), home=None), [""]),

@@ -90,6 +90,27 @@ def tags(file: Path) -> Tags:
     return Tags(file.read_text())
 
 
+def test_of_many_runs_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    many = {
+        f"run{seed:02}": record(Score("one_view", "test", 10000, 870 + seed), seed=seed)
+        for seed in range(23)
+    }
+    put(tmp_path, many)
+    (tmp_path / "broken").mkdir()
+    for number in range(104):
+        (tmp_path / "broken" / f"{number:03}.json").write_text('{"schema": 1')
+    text = page.render(gather([tmp_path]), tmp_path, {})
+    (line,) = re.findall(
+        r'<tbody data-verdict="\w+" data-network="resnet20">.*?</tbody>', text, re.DOTALL
+    )
+    assert "23 runs" in line
+    assert re.findall(r">[^<]*run(\d\d)</a>", line) == [f"{seed:02}" for seed in range(20)]
+    assert "and 3 more" in line
+    (skipped,) = re.findall(r'<section id="skipped">.*?</section>', text, re.DOTALL)
+    assert skipped.count("<dt>") == 100
+    assert "And 4 more" in skipped
+
+
 def test_every_published_number_has_one_row(contents: Contents, tags: Tags) -> None:
     rows = [one for one in tags.all("tbody") if "data-verdict" in one]
     expected = [(line.verdict, line.published.network) for line in contents.lines]

@@ -4,9 +4,11 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from records import record
@@ -14,7 +16,7 @@ from records import record
 from topfive import results
 from topfive.intervals import over_seeds, wilson
 from topfive.problems import Problem
-from topfive.results import Score, find, origin, read, write
+from topfive.results import Member, Score, find, origin, read, write
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
@@ -29,6 +31,37 @@ def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
     back = read(tmp_path / "result.json")
     assert back == written
     assert back.path == tmp_path / "result.json"
+
+
+MEMBER: dict[str, Any] = {
+    "model": "vgg16", "options": {"lrn": False}, "recipe": "vgg_jitter", "identity": "0123456789ab", "seed": 3,
+    "origin": "last.ckpt", "started": "2026-11-20T12:00:00+00:00", "departures": ("data.fraction=0.1",),
+}  # fmt: skip
+
+
+def test_an_ensemble_reads_back_with_its_members(tmp_path: Path) -> None:
+    written = record(model="2 × vgg16", members=(Member(**MEMBER), Member(**MEMBER | {"seed": 4})))
+    write(written, tmp_path / "result.json")
+    assert read(tmp_path / "result.json") == written
+    write(record(), tmp_path / "one.json")
+    assert read(tmp_path / "one.json").members == ()
+
+
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [
+        ({"vgg16": 2}, "'members' is {'vgg16': 2}, expected list"),
+        (["vgg16"], "a member is 'vgg16', expected an object that describes a run"),
+        ([MEMBER | {"seed": "3"}], "'seed' in a member is '3', expected int"),
+        ([{"model": "vgg16"}], "'options' is missing in a member"),
+    ],
+)
+def test_members_that_are_none_are_refused(tmp_path: Path, members: object, found: str) -> None:
+    path = tmp_path / "result.json"
+    write(record(), path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"members": members}))
+    with pytest.raises(Problem, match=re.escape(found)):
+        read(path)
 
 
 def test_a_record_is_json_of_schema_1_with_counts_and_no_rates(tmp_path: Path) -> None:

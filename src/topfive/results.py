@@ -39,11 +39,27 @@ class Score:
     filter: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network of an ensemble, as its own record has it; `origin` names the checkpoint or the foreign weights."""
+
+    model: str
+    options: Mapping[str, Json]
+    recipe: str
+    identity: str
+    seed: int
+    origin: str
+    started: str
+    departures: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One finished run. An empty `departures` means: as the paper says.
 
     `train` holds fractions of the last logging window; what is not finite is written as null.
+    `members`: of an ensemble, whose seed is 0, whose model says how many of which, whose options are by model and
+    whose departures are those of all; empty for a single network.
     `path` is where the record was read from; it is not written.
     """
 
@@ -73,6 +89,7 @@ class Record:
     threads: int | None = None
     selection: Mapping[str, Json] = field(default_factory=dict)
     started_from: Mapping[str, Json] | None = None  # see predecessors.origin
+    members: tuple[Member, ...] = ()
     path: Path | None = field(default=None, compare=False)
 
 
@@ -95,8 +112,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "images_per_second": (*_NUMBER, type(None)), "threads": (int, type(None)), "selection": (dict, type(None)),
-    "started_from": (dict, type(None)),
+    "started_from": (dict, type(None)), "members": (list, type(None)),
 }  # fmt: skip
+_MEMBER_KINDS = {
+    name: _KINDS[name] for name in ("model", "options", "recipe", "identity", "seed", "started")
+}
+_MEMBER_KINDS |= {"origin": (str,), "departures": (list,)}
 _SCORE_KINDS: dict[str, tuple[type, ...]] = {
     "protocol": (str,), "split": (str,), "n": (int,), "top1_errors": (int,),
     "top5_errors": (int, type(None)), "unreadable": (int,), "filter": _TEXT_OR_NONE,
@@ -254,8 +275,17 @@ def _record(content: Any, path: Path) -> Record:
     scores = tuple(_score(score, path) for score in content["scores"])
     given = {key: value for key, value in optional.items() if value is not None}
     fields = {key: content[key] for key in _KINDS} | given
+    fields["members"] = tuple(_member(one, path) for one in given.get("members", ()))
     departures = tuple(str(departure) for departure in content["departures"])
     return Record(**fields | {"scores": scores, "departures": departures, "path": path})
+
+
+def _member(content: Any, path: Path) -> Member:
+    if not isinstance(content, dict):
+        raise Problem(f"{path}: a member is {content!r}, expected an object that describes a run.")
+    _check(content, _MEMBER_KINDS, path, " in a member")
+    departures = tuple(str(departure) for departure in content["departures"])
+    return Member(**{key: content[key] for key in _MEMBER_KINDS} | {"departures": departures})
 
 
 def _score(content: Any, path: Path) -> Score:

@@ -17,6 +17,7 @@ Reads the predictions that python -m topfive.evaluate keeps, of one network or o
 
   python -m topfive.predictions score outputs/vgg16/vgg/*/predictions-*.npz
   python -m topfive.predictions ensemble RUN1 RUN2 RUN3 --weights 2,1,1 --output mean.npz
+  python -m topfive.predictions ensemble RUN1 RUN2 --record outputs/ensembles/NAME    for the report
   python -m topfive.predictions compare RUN1 RUN2        McNemar's test
   python -m topfive.predictions classes RUN              the error of every class
   python -m topfive.predictions confusions RUN           what is most often taken for what
@@ -54,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     mean.add_argument("--weights", metavar="2,1,1", help="one per file (default: equal)")
     mean.add_argument(
         "--output", type=Path, metavar="FILE", help="keep the mean, a file as the others"
+    )
+    mean.add_argument(
+        "--record",
+        type=Path,
+        metavar="FOLDER",
+        help="keep it as a run with a result.json, which python -m topfive.report sets beside its paper",
     )
     compare = add(
         "compare", 2, "McNemar's test of two networks, and images that only one got wrong"
@@ -111,14 +118,17 @@ def located(path: Path) -> Path:
 
 
 def _ensemble(tests: "list[Tested]", asked: argparse.Namespace) -> "list[Table]":
-    from topfive.predictions.averages import average
+    from topfive.predictions.averages import average, judged
     from topfive.predictions.file import write
+    from topfive.predictions.recorded import write_record
 
     mean, tables = average(tests, _numbers(asked.weights))
     if asked.output is not None:
         if asked.output.resolve() in [path.resolve() for path, _ in tests]:
             raise Problem(f"--output {asked.output} is one of the members: name another file.")
         write(mean, asked.output)
+    if asked.record is not None:
+        tables.append(judged(write_record(mean, tests, asked.record)))
     return tables
 
 

@@ -10,7 +10,9 @@ from topfive.predictions.scores import errors, tested
 from topfive.predictions.tables import Row, Table
 from topfive.problems import Problem
 from topfive.published import Published
-from topfive.results import Json
+from topfive.report import wording
+from topfive.report.lines import lines
+from topfive.results import Json, Record
 
 
 def average(
@@ -58,6 +60,23 @@ def comparable(members: Sequence[Mapping[str, Json]]) -> list[Published]:
         if one.quantity in ("top1_error", "top5_error")
         if one.home is None or one.network == shared(members, "model")
     ]
+
+
+def judged(record: Record) -> Table:
+    """What the record of an ensemble says of published numbers: those of just these networks, with verdicts."""
+    rows = [
+        {
+            "network": wording.network(line.published),
+            "error": wording.error(line.published.quantity),
+            "published": wording.printed(line.published),
+            "verdict": line.verdict,
+            "reason": line.reason or None,
+        }
+        for line in lines([record], published.matching(record, record.scores[0]))
+    ]
+    notes = [f"Departs in {'; '.join(record.departures)}."] * bool(record.departures)
+    notes += ["No published number is of just these networks, trained and tested so."] * (not rows)
+    return Table("record", f"Record: {record.path}", rows, notes)
 
 
 def _beside(members: Sequence[Mapping[str, Json]]) -> Table:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from topfive.predictions.file import Predictions
 from topfive.problems import Problem
 from topfive.results import Json
+from topfive.runs import CHECKPOINT
 
-NETWORK = ("model", "identity", "seed", "origin")
 STEP = 2.0**-36  # far below what float16 tells apart, so that means closer than this are ties
 MOST = 1_000
 BLOCK = 1024  # images; bounds the working memory
@@ -48,14 +48,20 @@ def networks(members: Sequence[Mapping[str, Json]]) -> int:
     members: what files say about themselves; those in an ensemble are counted one by one. Under one protocol, every
     file is a network of its own.
     """
-    tests = Counter(
-        (tuple(str(one.get(key)) for key in NETWORK), str(one.get("protocol")))
-        for one in _single(members)
-    )
+    tests = Counter((network(one), str(one.get("protocol"))) for one in _single(members))
     most: dict[tuple[str, ...], int] = {}
-    for (network, _), count in tests.items():
-        most[network] = max(count, most.get(network, 0))
+    for (tested, _), count in tests.items():
+        most[tested] = max(count, most.get(tested, 0))
     return sum(most.values())
+
+
+def network(about: Mapping[str, Json]) -> tuple[str, ...]:
+    """What tells a network from others in what a file says about itself.
+
+    A file without `origin` is of the end of a training, which is its last checkpoint.
+    """
+    origin = str(about.get("origin", CHECKPOINT))
+    return (*(str(about.get(key)) for key in ("model", "identity", "seed")), origin)
 
 
 def shared(members: Sequence[Mapping[str, Json]], key: str) -> str:
@@ -100,8 +106,10 @@ def _mean(
 def _about(members: Sequence[Predictions], weights: NDArray[np.float64]) -> dict[str, Json]:
     about = [dict(one.about) for one in members]
     keys = ("model", "data", "split", "protocol")
+    resized = shared(about, "filter")
     return {
         **{key: shared(about, key) for key in keys},
+        **({"filter": resized} if resized else {}),
         "networks": networks(about),
         "members": about,
         "weights": weights.tolist(),

@@ -85,7 +85,8 @@ def write(predictions: Predictions, path: Path) -> None:
         whole_files.copy(path, packed)
     except OSError as error:
         raise Problem(
-            f"{path} cannot be written: {error.strerror or error}. Name a file in a folder that is there."
+            f"{path} cannot be written: {error.strerror or error}. Name a file in a folder that is there, or "
+            f"free some space."
         ) from error
 
 

@@ -14,7 +14,9 @@ except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
 
 
-__all__ = ["SafeLoader", "content", "own"]
+__all__ = ["VIEW", "SafeLoader", "content", "crop_size", "own"]
+
+VIEW = "${recipe.crop.size}"  # what an option of a model says that follows the views of its recipe
 
 
 @cache
@@ -30,3 +32,11 @@ def own(model: str) -> Mapping[str, str]:
     """The recipe, data and protocol that a model chooses for itself."""
     defaults = content("model", model)["defaults"]
     return {key.removeprefix("override /"): name for one in defaults for key, name in one.items()}
+
+
+def crop_size(recipe: str) -> Any:
+    """The side of the views that a recipe trains on, its own or that of the parts it is made of."""
+    read = content("recipe", recipe)
+    parts = [one.partition("@")[0] for one in read.get("defaults", ()) if one != "_self_"]
+    sizes = [content("recipe", part).get("crop", {}).get("size") for part in parts]
+    return next(size for size in (read.get("crop", {}).get("size"), *sizes) if size is not None)

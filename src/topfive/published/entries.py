@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from topfive.config import compose
-from topfive.published.conf_files import content
+from topfive.published.conf_files import VIEW, content, crop_size, own
 from topfive.results import Json
 
 QUANTITIES = ("top1_error", "top5_error", "top1_error_change", "top5_error_change")
@@ -42,8 +42,11 @@ class Network:
     @cached_property
     def options(self) -> Mapping[str, Json]:
         """What conf/model gives the network, without its number of classes."""
-        model = content("model", self.name)["model"]
-        if any("${" in str(value) for value in model.values()):  # options that follow the recipe
+        model = {**content("model", self.name)["model"]}
+        for option, value in model.items():
+            if value == VIEW:
+                model[option] = crop_size(own(self.name)["recipe"])
+        if any("${" in str(value) for value in model.values()):
             model = compose([f"model={self.name}"])["model"]
         return {k: v for k, v in model.items() if k not in ("_target_", "num_classes")}
 

@@ -27,7 +27,8 @@ def command(one: Published) -> str:
             steps.append(_test(folder, one.protocol, runs))
         files.append(f"{folder}{'-*' * (runs > 1)}/predictions-{one.protocol}-{one.split}.npz")
     if ensemble and files:
-        steps.append(f"python -m topfive.predictions ensemble {' '.join(files)}")
+        mean = f"python -m topfive.predictions ensemble {' '.join(files)}"
+        steps.append(f"{mean} --record {_ensemble(one)}")
     return " && ".join(dict.fromkeys(steps))
 
 
@@ -39,6 +40,13 @@ def _runs(statistic: str) -> int:
 
 def _folder(model: str, recipe: str) -> str:
     return f"outputs/{model}/{recipe}/TIME"
+
+
+def _ensemble(one: Published) -> str:
+    """outputs/ensembles/5_zfnet+zfnet_big-ten_crop_square: where the mean is kept as a run."""
+    counts = one.members.items()
+    networks = "+".join(f"{count}_{name}" if count > 1 else name for name, count in counts)
+    return f"outputs/ensembles/{networks}-{one.protocol}"
 
 
 def _trainings(

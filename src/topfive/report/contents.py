@@ -10,7 +10,7 @@ from topfive.choice import is_candidate
 from topfive.problems import Problem
 from topfive.published import Published, load
 from topfive.report.differences import Difference, differences
-from topfive.report.lines import Line, lines
+from topfive.report.lines import Line, of_rows
 from topfive.report.rows import Row, rows
 from topfive.results import FILE_NAME, Record, Skipped, find
 
@@ -111,7 +111,7 @@ def gather(
     return Contents(
         records=found.records,
         published=published,
-        lines=lines(found.records, published),
+        lines=of_rows(table, published),
         rows=table,
         differences=differences(found.records),
         skipped=[*found.skipped, *replaced],

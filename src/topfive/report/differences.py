@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from topfive.ablations import Ablation, Expected, load
@@ -80,6 +81,7 @@ def differences(records: Iterable[Record]) -> list[Difference]:
     return made
 
 
+@cache
 def _ablation(name: str) -> Ablation | None:
     try:
         return load(name)

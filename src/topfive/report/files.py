@@ -4,9 +4,7 @@ import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from topfive import whole_files
 from topfive.intervals import Interval
@@ -15,6 +13,9 @@ from topfive.report import wording
 from topfive.report.contents import Contents
 from topfive.report.lines import Line
 from topfive.report.rows import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = (
     "network", "options", "recipes", "data", "split", "protocol", "networks", "quantity", "statistic",
@@ -43,11 +44,13 @@ def write_parquet(contents: Contents, path: Path) -> None:
     whole_files.write(path, table.to_parquet(index=False))
 
 
-def frame(contents: Contents, folder: Path) -> pd.DataFrame:
+def frame(contents: Contents, folder: Path) -> "pd.DataFrame":
     """The columns `COLUMNS`: errors and bounds in %, differences in points, lists with "; " between.
 
     Results beside no published number have no verdict. `runs` are records as seen from `folder`.
     """
+    import pandas as pd  # a second, which the other kinds of file need not wait for
+
     rows = [_line(line, folder) for line in contents.lines]
     rows += [_other(row, contents, folder) for row in contents.others]
     table = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -10,7 +10,7 @@ from topfive.report.lines import Line
 
 NAMES = ("network", "tested on", "error", "published", "ours", r"95\% interval", "difference", "verdict")  # fmt: skip
 RAGGED = r">{\raggedright\arraybackslash}"
-COLUMNS = f"@{{}}{RAGGED}p{{4.5cm}}{RAGGED}p{{5.5cm}}lrrrrl@{{}}"
+COLUMNS = f"@{{}}{RAGGED}p{{4cm}}{RAGGED}p{{4.8cm}}lrrrrl@{{}}"
 CAPTION = (
     r"Published errors in \% and what was measured here under the same protocol, with 95\% intervals "
     "(Wilson's over the images of one run, Student's $t$ over the seeds of several)."

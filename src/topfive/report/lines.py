@@ -45,8 +45,13 @@ def lines(records: Iterable[Record], published: Sequence[Published]) -> list[Lin
 
     Printed differences are not among them: `differences` sets them beside those of ablations.
     """
+    return of_rows(rows(records, published)[0], published)
+
+
+def of_rows(table: Iterable[Row], published: Sequence[Published]) -> list[Line]:
+    """The same from the rows of the records."""
     beside: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows(records, published)[0]:
+    for row in table:
         for one in row.published:
             beside.setdefault(one.key, []).append(row)
     return [

@@ -39,6 +39,8 @@ MEANINGS = {
     "cannot be run": "Hidden labels, data that are not public, or networks that are not described.",
 }
 ELSEWHERE = ("history", "ablations")  # charts that stand in a section of their own
+MOST = 20  # runs that one list of the page names
+MOST_SKIPPED = 100  # files, likewise
 Variants = dict[str, str]  # one chart as SVG, by the classes of where it is shown
 
 
@@ -80,6 +82,8 @@ def render(contents: Contents, folder: Path, charts: Mapping[str, Variants]) -> 
         meanings=MEANINGS,
         marks=wording.MARKS,
         order={verdict: number for number, verdict in enumerate(wording.MARKS)},
+        most=MOST,
+        most_skipped=MOST_SKIPPED,
     )
 
 

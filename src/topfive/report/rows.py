@@ -87,7 +87,7 @@ def rows(
             seeds = groups.setdefault(_group(record, score), {})
             older = seeds.get(record.seed)
             if older and older[0].path:
-                replaced.append(Skipped(older[0].path, f"a later run has seed {record.seed} too"))
+                replaced.append(Skipped(older[0].path, _replaced_by(record)))
             seeds[record.seed] = (record, score)
     names = labels(records)
     table = [
@@ -96,6 +96,12 @@ def rows(
         for row in _quantities(list(groups[group].values()), names, published)
     ]
     return table, list(dict.fromkeys(replaced))
+
+
+def _replaced_by(record: Record) -> str:
+    # Ensembles of the same networks may share members: a mean over them would have no interval.
+    alike = "is of as many such networks" if record.members else f"has seed {record.seed} too"
+    return f"a later run {alike}"
 
 
 def _group(record: Record, score: Score) -> Group:

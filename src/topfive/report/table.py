@@ -44,24 +44,17 @@ def render(
         console.print(_wide(comparisons, marks))
     else:
         _print_narrow(comparisons, marks, console)
-    runs = [f"{_name(some[0])}: {_run_list(some[0])}" for some in comparisons]
-    unreadable = [f"{_name(some[0])}: {some[0].unreadable:,}" for some in comparisons]
+    firsts = [some[0] for some in comparisons]
+    chosen = dict.fromkeys(f"{_name(row)}: {row.selection}" for row in found if row.selection)
     for title, lines in (
         ("", [LEGEND]),
         ("Departures", [f"{mark} {'; '.join(one)}" for one, mark in marks.items()]),
-        (
-            "Chosen on the minival",
-            list(dict.fromkeys(_chosen(row) for row in found if row.selection)),
-        ),
+        ("Chosen on the minival", list(chosen)),
         ("Published in", _sources(found)),
-        ("Runs", [line for line, some in zip(runs, comparisons, strict=True) if some[0].runs]),
+        ("Runs", [f"{_name(row)}: {_run_list(row)}" for row in firsts if row.runs]),
         (
             "Unreadable images",
-            [
-                line
-                for line, some in zip(unreadable, comparisons, strict=True)
-                if some[0].unreadable
-            ],
+            [f"{_name(row)}: {row.unreadable:,}" for row in firsts if row.unreadable],
         ),
         ("Skipped", [f"{_shown(one.path)}: {one.reason}" for one in (*skipped, *replaced)]),
     ):
@@ -80,10 +73,6 @@ def _name(row: Row) -> str:
     return f"{' '.join(row.label)}, {row.data}, {row.protocol}, {row.split}"
 
 
-def _chosen(row: Row) -> str:
-    return f"{_name(row)}: {row.selection}"
-
-
 def _wide(comparisons: Sequence[Sequence[Row]], marks: dict[tuple[str, ...], str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("network", overflow="fold")
@@ -93,13 +82,10 @@ def _wide(comparisons: Sequence[Sequence[Row]], marks: dict[tuple[str, ...], str
     _add_numbers(table)
     table.add_column("verdict", overflow="fold")
     for some in comparisons:
-        for row in some:
-            first = row is some[0]
+        for row, verdict in zip(some, _verdicts(some, marks), strict=True):
             what = ("\n".join(row.label), row.data, row.protocol, row.split)
             table.add_row(
-                *(Text(word if first else "") for word in what),
-                *_numbers(row),
-                _judged(row, marks) if first or not row.departures else Text(""),
+                *(Text(word if row is some[0] else "") for word in what), *_numbers(row), verdict
             )
     return table
 
@@ -126,9 +112,13 @@ def _print_narrow(
     for some in comparisons:
         console.print(Text(_name(some[0]), style="bold", overflow="fold"))
         show(some)
-        for words in dict.fromkeys(str(_judged(row, marks)) for row in some):
-            if words:
-                console.print(Text(f"  {words}", style=_style(some[0])), overflow="fold")
+        told = [
+            (row, str(verdict)) for row, verdict in zip(some, _verdicts(some, marks), strict=True)
+        ]
+        alike = len({words for _, words in told if words}) < 2
+        lines = (words if alike else f"{_error(row)}: {words}" for row, words in told if words)
+        for line in dict.fromkeys(lines):
+            console.print(Text(f"  {line}", style=_style(some[0])), overflow="fold")
 
 
 def _add_numbers(table: Table, widths: Sequence[int | None] = (None,) * len(NUMBERS)) -> None:
@@ -141,7 +131,7 @@ def _numbers(row: Row) -> list[Text]:
     low, high = row.interval
     difference = None if row.difference is None else round(row.difference, 2) + 0.0  # no "-0.00"
     return [
-        Text(row.quantity.removesuffix("_error").replace("top", "top-")),
+        Text(_error(row)),
         Text("\n".join(map(_printed, row.published)) or NONE, style=_style(row)),
         Text(f"{100 * row.ours:.2f}"),
         Text(f"{100 * low:.2f}–{100 * high:.2f}"),
@@ -149,6 +139,10 @@ def _numbers(row: Row) -> list[Text]:
         Text(f"{row.n:,}"),
         Text(str(len(row.seeds))),
     ]
+
+
+def _error(row: Row) -> str:
+    return row.quantity.removesuffix("_error").replace("top", "top-")
 
 
 def _printed(one: Published) -> str:
@@ -164,12 +158,19 @@ def _style(row: Row) -> str:
     return "dim" if row.published and not row.comparable else ""
 
 
-def _judged(row: Row, marks: dict[tuple[str, ...], str]) -> Text:
-    """The verdict on the first of the published numbers, or what departs where there is none."""
-    if row.departures:
-        first, more = row.departures[0], len(row.departures) - 1
-        words = f"{first}{f' and {more} more' if more else ''} {marks[row.departures]}"
-        return Text(f"not comparable: {words}" if row.published else words, style=_style(row))
+def _verdicts(some: Sequence[Row], marks: dict[tuple[str, ...], str]) -> list[Text]:
+    """One for each row of a comparison; what departs is said of all of them in the first."""
+    if not some[0].departures:
+        return [_judged(row) for row in some]
+    first, more = some[0].departures[0], len(some[0].departures) - 1
+    words = f"{first}{f' and {more} more' if more else ''} {marks[some[0].departures]}"
+    published = any(row.published for row in some)
+    told = Text(f"not comparable: {words}" if published else words, style=_style(some[0]))
+    return [told, *(Text("") for _ in some[1:])]
+
+
+def _judged(row: Row) -> Text:
+    """The verdict on the first of the published numbers of a run from which nothing departs."""
     if not row.published:
         return Text("")
     why_not = not_comparable(row.published[0], row)

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from topfive.inspect.labels import place
+from topfive.report import wording
 from topfive.report.charts.chart import Chart
 from topfive.report.charts.look import Look, Style, settle
 from topfive.report.charts.scales import logarithmic
@@ -50,15 +51,9 @@ def _draw(axes: Axes, lines: Sequence[Line], verdict: str, look: Look) -> None:
         return
     mark, number = MARKS.get(verdict, ("o", 0))
     color = look.palette.muted if verdict == HOLLOW else look.palette.series[number]
-    for line in lines:
-        low, high = _interval(line)
-        axes.plot(
-            [line.published.number] * 2,
-            [low, high],
-            color=color,
-            lw=0.8 if verdict == HOLLOW else 1.6,
-            zorder=2,
-        )
+    lows, highs = zip(*(_interval(line) for line in lines), strict=True)
+    numbers = [line.published.number for line in lines]
+    axes.vlines(numbers, lows, highs, color=color, lw=0.8 if verdict == HOLLOW else 1.6, zorder=2)
     places = [_place(line) for line in lines]
     face = look.palette.ground if verdict == HOLLOW else color
     marks: Style = {"marker": mark, "ms": 6.5, "mec": color, "mfc": face, "mew": 1.2}
@@ -91,13 +86,15 @@ def _names(axes: Axes, lines: Sequence[Line], most: int) -> None:
 
     named = sorted(lines, key=worth)[:most]
     low, high = axes.get_xlim()
-    line = [(x, x) for x in np.geomspace(low, high, 80)]
-    places = [_place(one) for one in lines] + line
-    place(axes, places, [_name(one) if one in named else "" for one in lines] + [""] * 80, size=11)
+    drawn = [(x, x) for x in np.geomspace(low, high, 80)]
+    for one in named:
+        drawn += [(one.published.number, y) for y in np.geomspace(*_interval(one), 8)]
+    names = [_name(one) if one in named else "" for one in lines] + [""] * len(drawn)
+    place(axes, [_place(one) for one in lines] + drawn, names, size=11)
 
 
 def _name(line: Line) -> str:
-    return f"{line.published.network} {line.published.quantity[:4]}".replace("top", "top-")
+    return f"{wording.network(line.published)} {wording.error(line.published.quantity)}"
 
 
 def _told(lines: Sequence[Line]) -> str:

@@ -3,10 +3,11 @@
 import io
 import logging
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from topfive.report.charts.look import DARK, LIGHT, Look, Palette
@@ -34,7 +35,8 @@ def svg(chart: Chart, look: Look) -> str:
     prefix = f"{chart.name}-{look.name}"
     stream = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "topfive"}):
-        chart.figure.savefig(stream, format="svg", metadata=NOTHING)
+        canvas: Any = FigureCanvasSVG(chart.figure)
+        canvas.print_svg(stream, metadata=NOTHING)  # savefig would draw it twice
     text = stream.getvalue()
     body = text[text.index("<defs>") : text.rindex("</svg>")]
     body = re.sub(r"\n *<defs>\s*<style.*?</style>\s*</defs>", "", f"\n{body}", flags=re.DOTALL)

@@ -70,23 +70,26 @@ def _panel(
     look: Look,
 ) -> None:
     palette = look.palette
-    for network in {point.network: None for point in points}:
-        errors = [point.error for point in points if point.network == network]
-        x = getattr(COSTS[network], key)
-        axes.plot([x, x], [min(errors), max(errors)], color=palette.grid, lw=1.4, zorder=1.5)
+    columns: dict[int, list[float]] = {}
+    for point in points:
+        columns.setdefault(getattr(COSTS[point.network], key), []).append(point.error)
+    spans = zip(*((min(some), max(some)) for some in columns.values()), strict=True)
+    axes.vlines(list(columns), *spans, color=palette.grid, lw=1.4, zorder=1.5)
     hollow: Style = {"ls": "", "mec": palette.muted, "mfc": palette.ground, "ms": 6, "zorder": 2}
     for name in {point.family: None for point in points}:
-        some = [point for point in points if point.family == name]
-        x = [getattr(COSTS[point.network], key) for point in some]
-        axes.plot(x, [point.error for point in some], marker=FAMILIES[name][0], **hollow)
-    for line in ours:
-        x, (error, low, high) = getattr(COSTS[line.published.network], key), _percent(line)
-        axes.plot([x, x], [low, high], color=palette.ours, lw=1.6, zorder=3)
-        axes.plot(x, error, _mark(line), color=palette.ours, ms=6.5, zorder=4)
+        shown = [point for point in points if point.family == name]
+        x = [getattr(COSTS[point.network], key) for point in shown]
+        axes.plot(x, [point.error for point in shown], marker=FAMILIES[name][0], **hollow)
+    for mark in dict.fromkeys(map(_mark, ours)):
+        some = [line for line in ours if _mark(line) == mark]
+        x = [getattr(COSTS[line.published.network], key) for line in some]
+        errors, lows, highs = zip(*map(_percent, some), strict=True)
+        axes.vlines(x, lows, highs, color=palette.ours, lw=1.6, zorder=3)
+        axes.plot(x, errors, mark, ls="", color=palette.ours, ms=6.5, zorder=4)
     costs = [getattr(COSTS[point.network], key) for point in points]
-    errors = [point.error for point in points] + [_percent(line)[0] for line in ours]
+    every = [point.error for point in points] + [_percent(line)[0] for line in ours]
     axes.set_xlim(min(costs) / 2, max(costs) * 2)
-    axes.set_ylim(min(errors) / 1.1, max(errors) * 1.1)
+    axes.set_ylim(min(every) / 1.1, max(every) * 1.1)
     logarithmic(axes, "x")
     logarithmic(axes, "y")
 

@@ -38,6 +38,11 @@ def settings(first: Side, second: Side) -> list[Table]:
 
 
 def _config(one: Side) -> dict[str, Any]:
+    if one.record.members:
+        raise Problem(
+            f"{one.path} is an ensemble, which was told nothing of its own. Compare what it answered: "
+            f"python -m topfive.predictions compare RUN {one.path}"
+        )
     # A record leaves out where this machine keeps its files, which `subject` asks for.
     config = dict(one.record.config)
     missing = {"model", "recipe", "data", "trainer", "protocol", "choices"} - config.keys()
