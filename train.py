@@ -5,22 +5,26 @@ python train.py model=resnet152 trainer.devices=8
 python train.py -m model=resnet20,plain20 seed=0,1,2
 """
 
-import sys
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from topfive.command_line import expand
+from topfive.command_line import run
+
+if TYPE_CHECKING:
+    from topfive.runs import Run
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     # torch is imported here, so that --help and --cfg answer at once.
+    from topfive.mishaps import mishaps
     from topfive.multirun import isolated_job
     from topfive.session import concluding
 
-    with concluding(HydraConfig.get()), isolated_job():
+    with concluding(HydraConfig.get()), isolated_job(), mishaps():
         train(cfg)
 
 
@@ -29,16 +33,18 @@ def train(cfg: DictConfig) -> None:
 
     config = settle(cfg, HydraConfig.get().runtime.choices)
 
-    from topfive import build, conclude
-    from topfive.outcomes import already
+    from topfive.job import taken
     from topfive.quiet import quiet_lightning
-    from topfive.runs import start
 
     quiet_lightning()
-    output = HydraConfig.get().runtime.output_dir
-    if already(config, output):
-        return
-    run = start(config, output)
+    with taken(config, HydraConfig.get()) as run:
+        if run is not None:
+            fit(config, run)
+
+
+def fit(config: dict[str, Any], run: "Run") -> None:
+    from topfive import build, conclude
+
     data = build.data_module(config)
     trainer = build.trainer(config, run, data)
     classifier = build.classifier(config, data, trainer, trained=run.checkpoint is not None)
@@ -50,5 +56,4 @@ def train(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = expand(sys.argv[1:])
-    main()
+    run(main)

@@ -48,7 +48,7 @@ def main() -> None:
     order = TrainingOrder(np.arange(len(images)), size, 0)
     loader = FFCVTraining(images, crop, 0, order, Share(), steps + 1, 0, asked.threads, device)
     made = module(config, 1000).train().to(device)
-    group_statistics(made.net, recipe["bn_batch"], size, 0, 1)
+    group_statistics(made.net, recipe["bn_batch"] or recipe["batch_size"], size, 0, 1)
     optimizer = made.configure_optimizers()
 
     def rate(batches: Iterable[Batch], trains: bool) -> float:

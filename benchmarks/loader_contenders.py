@@ -79,6 +79,26 @@ def ours_in_torch(wish: Wish) -> Passes:
     return lambda: (finish(batch.images) for batch in loader)
 
 
+def ours_from_shards(wish: Wish) -> Passes:
+    """Our loader of tar shards: the same views, read in sequence, a lane for every worker."""
+    from topfive.crops import AreaAspect
+    from topfive.datasets import shards
+    from topfive.lanes import LaneOrder
+    from topfive.loaders.shards_loader import ShardTraining
+    from topfive.order import Share
+
+    images, lanes = shards.load(wish.root / "train.shards"), max(1, wish.workers)
+    order = LaneOrder(
+        np.arange(len(images)), wish.batch, 0, shards=images.shards, lanes=lanes, window=4
+    )
+    steps = len(images) // wish.batch
+    loader = ShardTraining(
+        images, AreaAspect(wish.size), 0, order, Share(), steps, 0, wish.workers, False
+    )
+    finish = normalized if wish.normalized else torch.Tensor.detach
+    return lambda: (finish(batch.images) for batch in loader)
+
+
 def stock(name: str) -> Callable[[Wish], Passes]:
     """FFCV as its ImageNet scripts use it."""
 
@@ -222,6 +242,7 @@ CONTENDERS: dict[str, Callable[[Wish], Passes]] = {
     "ffcv, 500 px q90": stock("stock_jpg.beton"),
     "ffcv, 500 px, half raw": stock("stock_half.beton"),
     "ours in torch, originals": ours_in_torch,
+    "ours from shards, originals": ours_from_shards,
     "DataLoader + Pillow, originals": pillow,
     "DataLoader + decode_jpeg + v2, originals": decode_jpeg,
     "timm, originals": timm_loader,

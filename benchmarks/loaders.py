@@ -33,6 +33,7 @@ PACKAGES = {
     "webdataset": "webdataset",
     "ffcv": "ffcv",
     "ours,": "ffcv",
+    "ours from shards": "webdataset",
 }
 
 
@@ -75,8 +76,10 @@ def prepare(asked: argparse.Namespace) -> Path:
             place = root / split / f"class{k % 10}" / f"{k:06}.jpeg"
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(files[k % len(files)], place)
-    write_betons(root, asked.workers)
-    write_shards(root, asked.workers)
+    if is_installed("ffcv"):
+        write_betons(root, asked.workers)
+    if is_installed("webdataset"):
+        write_shards(root, asked.workers)
     (root / "done").touch()
     return root
 
@@ -115,6 +118,9 @@ def write_betons(root: Path, workers: int) -> None:
 
 
 def write_shards(root: Path, workers: int) -> None:
+    from topfive.datasets import folders, prepare_shards
+
+    prepare_shards.write_all(folders.load(str(root)), root, None, workers, progress=True)
     (root / "shards").mkdir()
     files = sorted((root / "train").rglob("*.jpeg"))
     for number in range(workers):

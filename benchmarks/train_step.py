@@ -152,7 +152,9 @@ def bare_seconds(config: dict[str, Any], made: Classifier, one: Batch, steps: in
     device = one.images.device
     made.train().to(device)
     recipe = made.recipe
-    group_statistics(made.net, recipe["bn_batch"], recipe["batch_size"], 0, 1)
+    group_statistics(
+        made.net, recipe["bn_batch"] or recipe["batch_size"], recipe["batch_size"], 0, 1
+    )
     optimizer = made.configure_optimizers()
     tally = Tally(device, made.num_classes)
     start = 0.0

@@ -69,7 +69,9 @@ def train(config: dict[str, Any], made: Classifier, one: Batch) -> Any:
     """One training step of `made`, to be called again and again."""
     made.train().to(one.images.device)
     recipe = made.recipe
-    group_statistics(made.net, recipe["bn_batch"], recipe["batch_size"], 0, 1)
+    group_statistics(
+        made.net, recipe["bn_batch"] or recipe["batch_size"], recipe["batch_size"], 0, 1
+    )
     optimizer = made.configure_optimizers()
     half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
         config["trainer"]["precision"]

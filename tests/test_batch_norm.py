@@ -66,17 +66,24 @@ def test_one_group_is_torchs_own_layer():
     torch.testing.assert_close(net[0].running_var, norm.running_var, **TOLERANCE)
 
 
+def test_running_statistics_move_once_a_step_by_all_of_its_rounds():
+    whole, rounds = (nn.Sequential(a_norm()) for _ in range(2))
+    group_statistics(whole, bn_batch=2, per_device=12, rank=0, world=1)
+    group_statistics(rounds, bn_batch=2, per_device=4, rank=0, world=1)
+    for step in range(3):
+        x = images(12) + step
+        whole(x)
+        for turn, part in enumerate(x.split(4)):
+            rounds[0].first, rounds[0].rounds = turn == 0, 3
+            rounds(part)
+    torch.testing.assert_close(floats(rounds), floats(whole), **TOLERANCE)
+
+
 def test_evaluation_uses_the_running_statistics_as_torch_does():
     norm, x = a_norm().eval(), images(6)
     net = nn.Sequential(copy.deepcopy(norm)).eval()
     group_statistics(net, bn_batch=2, per_device=6, rank=0, world=1)
     assert torch.equal(net(x), norm(x))
-
-
-def test_without_bn_batch_the_layers_are_torchs():
-    net = nn.Sequential(nn.BatchNorm2d(2))
-    group_statistics(net, bn_batch=None, per_device=12, rank=0, world=1)
-    assert type(net[0]) is nn.BatchNorm2d
 
 
 def test_the_grouped_net_has_the_state_dict_and_the_parameters_of_the_net_before():

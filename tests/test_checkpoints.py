@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from topfive.checkpoint_files import newest_first
-from topfive.checkpoints import Checkpoint, DurableCheckpointIO, content, newest_whole, read
+from topfive.checkpoint_files import newest_first, newest_whole
+from topfive.checkpoints import Checkpoint, DurableCheckpointIO, content, read
 from topfive.problems import Problem
 from topfive.session import Interrupted
 
@@ -307,7 +307,7 @@ def test_a_second_signal_stops_at_once_without_a_checkpoint(tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(SystemExit):
+    with pytest.raises(Interrupted, match="SIGINT"):
         fit(tmp_path / "last.ckpt", Net(twice))
     assert not (tmp_path / "last.ckpt").exists()
     assert signal.getsignal(signal.SIGINT) is before

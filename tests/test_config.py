@@ -34,7 +34,7 @@ SETS = {"imagenet": (1_281_167, 1000), "cifar10": (50_000, 10), "mnist": (60_000
 
 # What the code reads, and from where; a key that is in conf/ and not here is one that nobody reads.
 TOP = {"model", "recipe", "data", "protocol", "trainer", "loader", "logger", "seed", "resume"}
-TOP |= {"selection"}  # choice.py
+TOP |= {"selection", "retry"}  # choice.py, job.py
 RECIPE = {
     *("batch_size", "duration", "shorten", "reshuffle", "channels", "crop", "mean", "transforms"),
     *("whitening", "initialization", "online", "distorted_copies"),  # build.py
@@ -53,7 +53,7 @@ TRAINER = {
     *("accelerator", "devices", "num_nodes", "precision", "max_steps", "max_epochs"),
     *("accumulate_grad_batches", "check_every", "checkpoint_minutes", "checkpoint_every"),
     *("deterministic", "channels_last", "checkpoint_activations", "compile", "progress"),
-    "gradient_flow",
+    *("gradient_flow", "checkpoints_kept"),
 }  # build.py
 LOGGER = {"wandb", "project", "entity"}  # loggers.py
 # What the code itself gives to a target beside its keys.
@@ -108,7 +108,10 @@ def assert_is_read(config):
     if "of" in recipe["loss"]:
         assert_takes("loss.of", recipe["loss"]["of"])
     assert set(build.PART) <= data.keys()
-    assert_takes("data", {k: v for k, v in data.items() if k not in build.PART})
+    kept_back = {*build.PART, build.SHUFFLE}
+    assert_takes("data", {k: v for k, v in data.items() if k not in kept_back})
+    if config["loader"]["kind"] == "webdataset":
+        assert data[build.SHUFFLE].keys() == {"lanes", "window"}
     assert_takes("model", config["model"], SUPPLIED["model"])
     assert_takes("protocol", config["protocol"])
     assert config["trainer"].keys() == TRAINER
@@ -161,7 +164,7 @@ def test_a_misspelt_key_does_not_pass(place, key):
 
 
 def test_the_files_of_conf_are_all_looked_at():
-    folders = {path.name for path in CONF.iterdir() if path.is_dir()}
+    folders = {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
     looked_at = {argument for command in commands() for argument in command}
     assert folders == {argument.split("=")[0] for argument in looked_at}
     assert all(f"{g}={name}" in looked_at for g in folders - {"ablation"} for name in options(g))
@@ -169,10 +172,10 @@ def test_the_files_of_conf_are_all_looked_at():
 
 def test_the_top_of_the_configuration_holds_what_is_read_and_the_groups():
     top = yaml.safe_load((CONF / "config.yaml").read_text())
-    assert top.keys() == {"defaults", "seed", "resume", "selection", "hydra"}
+    assert top.keys() == {"defaults", "seed", "resume", "retry", "selection", "hydra"}
     groups = [next(iter(entry)) for entry in top["defaults"] if isinstance(entry, dict)]
     in_order = [g for g in groups if not g.startswith("override")]
-    assert set(in_order) == {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert {*in_order, "hydra"} == {path.name for path in CONF.iterdir() if path.is_dir()}
     # A model overrides these three, so it must stand after them.
     assert in_order.index("model") > max(map(in_order.index, ("recipe", "data", "protocol")))
     assert set(GROUPS) <= set(in_order)

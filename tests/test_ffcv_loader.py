@@ -266,21 +266,32 @@ def test_it_works_in_a_child_process(split, method):
     assert child.exitcode == 0
 
 
-def spoilt(split, tmp_path, index):
-    """The same split, the bytes of one image zeroed."""
+def zeroed(image):
+    return image[: len(image) // 2] + bytes(len(image) - len(image) // 2)
+
+
+def flipped(image):
+    """One bit in the middle of the coded blocks: it decodes, to other pixels."""
+    middle = len(image) // 2
+    return image[:middle] + bytes([image[middle] ^ 4]) + image[middle + 1 :]
+
+
+def spoilt(split, tmp_path, index, damage=zeroed):
+    """The same split after damage to the bytes of one image."""
     path = tmp_path / "train.beton"
     content = bytearray(split.path.read_bytes())
     start, size = int(split.index.pointers[index]), int(split.index.sizes[index])
-    content[start + size // 2 : start + size] = bytes(size - size // 2)
+    content[start : start + size] = damage(bytes(content[start : start + size]))
     path.write_bytes(content)
     for of in (beton.report_of, beton.details_of):
         of(path).write_bytes(of(split.path).read_bytes())
     return beton.load(path)
 
 
-def test_a_damaged_image_is_black_counted_and_named(split, tmp_path, caplog):
-    """FFCV hands on whatever lay in the buffer."""
-    broken = spoilt(split, tmp_path, 4)
+@pytest.mark.parametrize("damage", [zeroed, flipped])
+def test_a_damaged_image_is_black_counted_and_named(split, tmp_path, caplog, damage):
+    """FFCV hands on whatever lay in the buffer, and what a flipped bit decodes to."""
+    broken = spoilt(split, tmp_path, 4, damage)
     crop = Warp(48, 64)
     with caplog.at_level(logging.WARNING):
         batches = list(ours(broken, crop, order=TrainingOrder(np.arange(7), 7, 3), steps=1))
@@ -290,7 +301,20 @@ def test_a_damaged_image_is_black_counted_and_named(split, tmp_path, caplog):
     assert not batch.images[row].any()
     assert (batch.left[row], batch.top[row], batch.flip[row]) == (0, 0, False)
     assert (batch.labels == UNREADABLE).sum() == 1
-    assert f"{split.files[4]}: is damaged" in caplog.text
+    assert f"{split.files[4]}: {beton.CHANGED}" in caplog.text
+
+
+def test_a_flipped_bit_makes_an_image_unreadable_in_either_loader_and_in_every_epoch(
+    split, tmp_path
+):
+    broken = spoilt(split, tmp_path, 4, flipped)
+    # Two epochs of 7 images, by the native decoder and by Pillow.
+    for batches in (ours(broken), torchs(broken)):
+        read = [pair for batch in batches for pair in zip(batch.index, batch.labels, strict=True)]
+        assert len(read) == 24
+        assert [int(index) for index, label in read if label == UNREADABLE] == [4] * sum(
+            index == 4 for index, _ in read
+        )
 
 
 def test_an_image_that_was_missing_when_the_file_was_written_is_unreadable_in_either_loader(

@@ -18,8 +18,8 @@ def job(tmp_path, monkeypatch):
     """Sets Hydra up as inside one job of `arguments`; takes it back afterwards."""
     before = HydraConfig.instance().cfg
 
-    def set_up(arguments, mode):
-        overrides = ["model=resnet20", "seed=1", "hydra.mode=" + mode]
+    def set_up(arguments, mode, *more):
+        overrides = ["model=resnet20", "seed=1", *more, "hydra.mode=" + mode]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = compose("config", overrides, return_hydra_config=True)
         with open_dict(cfg.hydra.runtime):
@@ -34,7 +34,7 @@ def job(tmp_path, monkeypatch):
 def test_a_job_has_its_own_arguments_and_directory_and_no_others(job, tmp_path):
     job(["-m", "model=resnet20,resnet32", "seed=1,2"], "MULTIRUN")
     with isolated_job():
-        assert sys.argv == ["train.py", "model=resnet20", "seed=1"]
+        assert sys.argv == ["train.py", "model=resnet20", "seed=1", "resume=sweep"]
         assert HydraConfig.get().run.dir == str(tmp_path / "job")
     assert sys.argv == ["train.py", "-m", "model=resnet20,resnet32", "seed=1,2"]
 
@@ -42,7 +42,15 @@ def test_a_job_has_its_own_arguments_and_directory_and_no_others(job, tmp_path):
 def test_a_job_of_a_sweep_that_is_no_flag_is_told_to_run_once(job):
     job(["sweep=cifar"], "MULTIRUN")
     with isolated_job():
-        assert sys.argv == ["train.py", "model=resnet20", "seed=1", "hydra.mode=RUN"]
+        assert sys.argv == [
+            *("train.py", "model=resnet20", "seed=1", "hydra.mode=RUN", "resume=sweep")
+        ]
+
+
+def test_the_processes_of_a_job_resume_as_it_was_told_to(job):
+    job(["-m", "seed=1,2", "resume=never"], "MULTIRUN", "resume=never")
+    with isolated_job():
+        assert sys.argv == ["train.py", "model=resnet20", "seed=1", "resume=never"]
 
 
 def test_the_marks_of_a_job_do_not_outlive_it(job, monkeypatch, tmp_path):

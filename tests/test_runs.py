@@ -1,5 +1,6 @@
 import copy
 import os
+import zipfile
 
 import pytest
 import yaml
@@ -106,11 +107,17 @@ def test_a_length_is_one_value_of_a_flattened_configuration():
     }
 
 
+def save(file):
+    """What passes for a whole checkpoint as long as nobody loads it."""
+    with zipfile.ZipFile(file, "w") as records:
+        records.writestr("weights", "of this run")
+
+
 def a_run(folder, config, age, finished=False):
     """A run directory as train.py leaves it, last saved `age` seconds ago."""
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    (folder / "last.ckpt").write_bytes(b"weights")
+    save(folder / "last.ckpt")
     modified = 1_700_000_000 - age
     os.utime(folder / "last.ckpt", (modified, modified))
     if finished:
@@ -131,13 +138,53 @@ def test_resume_auto_takes_the_newest_unfinished_run_of_the_same_identity(config
     a_run(tmp_path / "finished", config, age=5, finished=True)
     a_run(tmp_path / "other", changed(config, seed=1), age=1)
     (tmp_path / "torn").mkdir()
-    (tmp_path / "torn" / "last.ckpt").write_bytes(b"weights")
+    save(tmp_path / "torn" / "last.ckpt")
     (tmp_path / "torn" / "config.yaml").write_text("seed: [0")
     foreign = a_run(tmp_path / "foreign", {"seed": 0}, age=0)
     assert read_config(foreign) is None
 
     run = start(changed(config, resume="auto"), str(tmp_path / "now"))
     assert (run.directory, run.checkpoint) == (newest, newest / "last.ckpt")
+
+
+def damage(file):
+    file.write_bytes(file.read_bytes().replace(b"of this run", b"of thin run"))
+
+
+@pytest.mark.parametrize("resume", ["auto", "sweep", "the run's directory"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(config, tmp_path, capsys, resume):
+    folder = a_run(tmp_path / "run", config, age=10)
+    save(folder / "last-1.ckpt")
+    damage(folder / "last.ckpt")
+    resume = str(folder) if resume not in ("auto", "sweep") else resume
+    run = start(changed(config, resume=resume), str(tmp_path / "now"))
+    assert (run.directory, run.checkpoint) == (folder, folder / "last-1.ckpt")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert "run/last.ckpt is damaged (the checksum of weights differs)" in lines[0]
+
+
+def test_a_run_that_was_killed_between_two_renames_goes_on(config, tmp_path):
+    folder = a_run(tmp_path / "run", config, age=0)
+    (folder / "last.ckpt").rename(folder / "last-1.ckpt")
+    run = start(changed(config, resume="auto"), str(tmp_path / "now"))
+    assert (run.directory, run.checkpoint) == (folder, folder / "last-1.ckpt")
+
+
+def test_a_run_of_which_nothing_is_whole_is_not_begun_anew_unasked(config, tmp_path):
+    folder = a_run(tmp_path / "run", config, age=0)
+    damage(folder / "last.ckpt")
+    with pytest.raises(Problem, match=r"no checkpoint of .*run is whole.* resume=never"):
+        start(changed(config, resume="auto"), str(tmp_path / "now"))
+    assert start(changed(config, resume="never"), str(tmp_path / "now")).checkpoint is None
+
+
+def test_a_run_whose_configuration_is_damaged_is_left_aside_with_a_line(config, tmp_path, capsys):
+    folder = a_run(tmp_path / "run", config, age=0)
+    (folder / "config.yaml").write_text("seed: [0")
+    run = start(changed(config, resume="auto"), str(tmp_path / "now"))
+    assert (run.directory, run.checkpoint) == (tmp_path / "now", None)
+    assert "run/config.yaml is missing or damaged: left aside" in capsys.readouterr().out
 
 
 def test_resume_auto_may_use_other_devices(config, tmp_path):

@@ -4,6 +4,7 @@ import json
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import pytest
 import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from records import record
 
 from topfive.choice import is_candidate
 from topfive.config import CONF, compose
 from topfive.datasets import Dataset, digits
+from topfive.outcomes import note_failure
 from topfive.problems import Problem
 from topfive.report.__main__ import main
 from topfive.report.rows import rows
@@ -162,7 +163,7 @@ def test_a_diverged_candidate_is_counted_out_and_only_what_failed_is_done_again(
     assert "1 of 2 diverged and cannot be chosen" in captured.out
     assert [len(some) for some in records(tmp_path)] == [1, 0]
 
-    assert sweep(*command) == 0
+    assert sweep(*command, "retry=true") == 0
     captured = capsys.readouterr()
     assert captured.out.count("done before: ") == 2
     assert "failed" not in captured.err
@@ -220,7 +221,7 @@ def test_the_rates_are_all_cnns_four() -> None:
     jobs = jobs_of("lr", "model=allcnn_c")
     # Springenberg et al. 2014, section 3
     assert [job["recipe"]["schedule"]["rate"] for job in jobs] == [0.25, 0.1, 0.05, 0.01]
-    assert all(job["data"]["candidate"] and job["resume"] == "auto" for job in jobs)
+    assert all(job["data"]["candidate"] for job in jobs)
 
 
 def test_other_values_on_the_command_line_take_the_place_of_the_files() -> None:
@@ -314,15 +315,13 @@ def test_a_launcher_that_tells_nothing_is_refused() -> None:
         Selection("recipe.schedule.rate").on_multirun_end(OmegaConf.create({}))
 
 
-def test_a_failure_is_no_outcome(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_no_outcome(tmp_path: Path) -> None:
     selection = Selection("recipe.schedule.rate")
     selection.jobs = [candidate(tmp_path, 0, "a", 0.1, 0, 20)]
-    failed = JobReturn()
-    failed.status, failed.return_value = JobStatus.FAILED, Problem("the disk is full")
-    selection.on_job_end(OmegaConf.create({}), failed)
-    assert failed.status == JobStatus.FAILED  # so Hydra ends the command with it
-    assert "nothing is chosen while a candidate is missing" in capsys.readouterr().err
-    assert not list(tmp_path.rglob("diverged.json"))
+    note_failure(tmp_path / "a" / "1", "another", Problem("the disk is full"))
+    selection.jobs.append(replace(selection.jobs[0], identity="another", value=0.01))
+    with pytest.raises(SystemExit, match=r"nothing is chosen\. Repeat the command with retry=true"):
+        selection.on_multirun_end(OmegaConf.create({}))
 
 
 def test_the_report_shows_candidates_only_when_asked(

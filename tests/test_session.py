@@ -1,4 +1,6 @@
+import os
 import signal
+import time
 
 import pytest
 from hydra.errors import InstantiationException
@@ -24,7 +26,6 @@ def test_a_problem_ends_the_command_with_one_line_and_leaves_no_folder(tmp_path,
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "outputs" / "now"
     folder.mkdir(parents=True)
-    (folder / "config.yaml").touch()
     with pytest.raises(SystemExit) as ended, concluding(hydra_of(folder)):
         fail("data.root=FOLDER")
     assert ended.value.code == "train.py: no data here: data.root=FOLDER"  # status 1, on stderr
@@ -59,3 +60,29 @@ def test_an_interruption_says_how_to_go_on(tmp_path, capsys, number, status):
         raise Interrupted(number)
     assert ended.value.code == status
     assert f"stopped by {number.name}; continue with resume=auto" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stop", [Interrupted(signal.SIGINT), KeyboardInterrupt()])
+def test_ctrl_c_ends_a_whole_multirun_and_says_how_to_go_on(tmp_path, capsys, stop):
+    (tmp_path / "run").mkdir()
+    with (
+        pytest.raises(SystemExit) as ended,
+        concluding(hydra_of(tmp_path / "run", RunMode.MULTIRUN)),
+    ):
+        raise stop
+    assert ended.value.code == 130
+    said = "\nstopped by SIGINT; job 3 and what is left go on with the same command\n"
+    assert capsys.readouterr().err == said
+
+
+def test_sigterm_ahead_of_training_ends_with_75_and_the_handler_is_given_back(tmp_path, capsys):
+    def ahead_of_training():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, concluding(hydra_of(tmp_path / "run")):
+        ahead_of_training()
+    assert ended.value.code == 75
+    assert "stopped by SIGTERM; continue with resume=auto" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -145,7 +145,7 @@ def test_four_jobs_over_devices_and_models_equal_their_single_runs(tmp_path: Pat
         "recipe.bn_batch=16",
     ]
     code, output = train(
-        "-m", *arguments, "trainer.devices=1,2", "model=resnet20,plain20",
+        "-m", *arguments, "trainer.devices=1,2", "model=resnet20,plain20", "resume=never",
         f"hydra.sweep.dir={tmp_path}/sweep", "hydra.sweep.subdir=${hydra.job.num}", cwd=tmp_path,
     )  # fmt: skip
     assert code == 0, output

@@ -1,10 +1,10 @@
 """Batch normalization over as many images as the paper's devices held, on any number of devices.
 
 The papers normalized over the images of one GPU: 32 (He et al. 2015 on ImageNet) or 64 (on CIFAR-10),
-not over the whole batch. That number is the recipe's `bn_batch`. Where a device holds more images,
-its batch is split into ghost batches; where it holds fewer, neighboring devices share their
-statistics. torch's SyncBatchNorm shares over a fixed group too, but refuses CPU tensors and does not
-split.
+not over the whole batch. That number is the recipe's `bn_batch`; null is the whole batch. Where a
+device holds more images, its batch is split into ghost batches; where it holds fewer, neighboring
+devices share their statistics. torch's SyncBatchNorm shares over a fixed group too, but refuses CPU
+tensors and does not split.
 """
 
 from collections.abc import Iterator
@@ -38,13 +38,16 @@ class _SumOverDevices(torch.autograd.Function):
 class GroupedBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d whose training statistics are those of every `bn_batch` consecutive images.
 
-    The running statistics are averages over those groups. `devices` is the process group that
-    together holds one group of images; None where one device holds whole groups.
+    The running statistics are averages over those groups, those of all `rounds` of a step: they
+    approach by `momentum` a step, and between its `first` pass and its last are unfinished. `devices`
+    is the process group that together holds one group of images; None where one device holds whole
+    groups.
     """
 
     bn_batch: int
     devices: dist.ProcessGroup | None
     momentum: float
+    first, rounds = True, 1
 
     @classmethod
     def adopt(
@@ -61,25 +64,24 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         if self.devices is not None:
             return self._across_devices(x)
-        before = self.running_mean, self.running_var
         means, variances, outputs = [], [], []
         for group in torch.split(x, self.bn_batch):
-            mean, var = (None if b is None else b.clone() for b in before)
+            mean, var = self.weight.new_zeros(2, self.num_features).unbind()
+            # At momentum 1 they become the group's own.
             outputs.append(
-                F.batch_norm(
-                    group, mean, var, self.weight, self.bias, True, self.momentum, self.eps
-                )
+                F.batch_norm(group, mean, var, self.weight, self.bias, True, 1.0, self.eps)
             )
             means.append(mean)
             variances.append(var)
-        self._remember(means, variances)
+        self._remember(torch.stack(means).mean(0), torch.stack(variances).mean(0))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     @torch.no_grad()
-    def _remember(self, means: list[Tensor | None], variances: list[Tensor | None]) -> None:
-        for buffer, updates in ((self.running_mean, means), (self.running_var, variances)):
+    def _remember(self, mean: Tensor, var: Tensor) -> None:
+        kept = 1.0 - self.momentum if self.first else 1.0
+        for buffer, now in ((self.running_mean, mean), (self.running_var, var)):
             if buffer is not None:
-                buffer.copy_(torch.stack([u for u in updates if u is not None]).mean(0))
+                buffer.mul_(kept).add_(now.to(buffer.dtype), alpha=self.momentum / self.rounds)
 
     def _across_devices(self, x: Tensor) -> Tensor:
         # As in torch's own kernels: 16-bit images, 32-bit statistics.
@@ -88,14 +90,8 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
         mean = self._shared(wide.mean(axes))
         centered = wide - mean.view(shape)
         var = self._shared(centered.square().mean(axes))
-        with torch.no_grad():
-            count = x.numel() // x.shape[1] * dist.get_world_size(self.devices)
-            for buffer, now in (
-                (self.running_mean, mean),
-                (self.running_var, var * count / (count - 1)),
-            ):
-                if buffer is not None:
-                    buffer.lerp_(now.to(buffer.dtype), self.momentum)
+        count = x.numel() // x.shape[1] * dist.get_world_size(self.devices)
+        self._remember(mean, var * count / (count - 1))
         scale = self.weight * torch.rsqrt(var + self.eps)
         return (centered * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
@@ -106,15 +102,13 @@ class GroupedBatchNorm2d(nn.BatchNorm2d):
         return mean
 
 
-def group_statistics(
-    net: nn.Module, bn_batch: int | None, per_device: int, rank: int, world: int
-) -> None:
-    """Puts every BatchNorm2d of `net` under `bn_batch`, in place; None leaves torch's, per device.
+def group_statistics(net: nn.Module, bn_batch: int, per_device: int, rank: int, world: int) -> None:
+    """Puts every BatchNorm2d of `net` under `bn_batch`, in place.
 
     per_device: images of one device in one forward pass. Raises Problem where `bn_batch` is neither
     a multiple nor a divisor of it, or the devices that would have to share do not divide the world.
     """
-    if bn_batch is None or not any(type(m) is nn.BatchNorm2d for m in net.modules()):
+    if not any(type(m) is nn.BatchNorm2d for m in net.modules()):
         return
     devices = None
     if per_device % bn_batch != 0:

@@ -20,6 +20,7 @@ from topfive.datasets import Dataset
 from topfive.gradient_flow import gradient_flow
 from topfive.loaders.betons import in_betons
 from topfive.loaders.datamodule import DataModule, LoaderSettings
+from topfive.loaders.shards import in_shards
 from topfive.loggers import loggers
 from topfive.problems import Problem
 from topfive.progress import Progress
@@ -30,15 +31,18 @@ from topfive.world import Guard
 
 # Keys of conf/data that are not arguments of the set's loader.
 PART = ("fraction", "per_class", "subset_seed", "minival", "candidate", "max_unreadable")
+SHUFFLE = "shuffle"  # the one that loader=webdataset adds
 
 
 def data_module(config: dict[str, Any]) -> DataModule:
     """Reads the data set and lays out its parts; the number of steps follows from their size."""
     recipe, data = config["recipe"], config["data"]
-    dataset: Dataset = instantiate({k: v for k, v in data.items() if k not in PART})
+    dataset: Dataset = instantiate({k: v for k, v in data.items() if k not in (*PART, SHUFFLE)})
     channels = recipe["channels"]
     chosen, kind = config["choices"]["data"], config["loader"]["kind"]
     dataset = in_betons(dataset, chosen, kind, data.get("root"), _against_ffcv(recipe))
+    elsewhere = config["loader"].get("shards"), config["loader"].get("cache")
+    dataset = in_shards(dataset, kind, data.get("root"), *elsewhere)
     dataset = Dataset(
         dataset.classes,
         dataset.train.with_channels(channels),

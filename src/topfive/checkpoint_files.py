@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def newest_first(newest: Path) -> list[Path]:
     """Those that are there."""
     several = sorted(newest.parent.glob(f"{newest.stem}-[0-9]*{newest.suffix}"), key=_rank)
     return [newest, *several] if newest.exists() else several
+
+
+def newest_whole(newest: Path, say: Callable[[str], None]) -> Path | None:
+    """`newest`, or where that is damaged the one before it, and so on; None where none is whole.
+
+    say: told of each that is damaged.
+    """
+    for file in newest_first(newest):
+        wrong = damage(file)
+        if wrong is None:
+            return file
+        say(
+            f"the checkpoint {os.path.relpath(file)} is damaged ({wrong}): looking for the one before it"
+        )
+    return None
 
 
 def _rank(file: Path) -> int:

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from topfive.batch_norm import average_running_statistics
-from topfive.checkpoint_files import damage, move_up, newest_first
+from topfive.checkpoint_files import damage, move_up
 from topfive.problems import Problem
 from topfive.session import Interrupted, StopSignals
 
@@ -37,19 +36,6 @@ def content(
 def read(file: Path, key: str, remedy: str, mmap: bool = False) -> Any:
     """What a checkpoint holds under `key`; as `content`."""
     return content(file, remedy, mmap, key)[key]
-
-
-def newest_whole(newest: Path, say: Callable[[str], None]) -> Path | None:
-    """`newest`, or the newest one before it that is whole, and what is wrong with those that are not.
-
-    None where there is none.
-    """
-    for file in newest_first(newest):
-        wrong = damage(file)
-        if wrong is None:
-            return file
-        say(f"the checkpoint {file} is damaged ({wrong}): taking the one before it")
-    return None
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -128,9 +114,11 @@ class Checkpoint(pl.Callback):
         # collective of the step and end the run without a checkpoint.
         self.signals.listen()
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
-        # A checkpoint between two steps finds Lightning (2.6) with one batch ready and not started. At a
-        # restart it takes that back for the epoch but not for the total, by which it validates.
-        trainer.fit_loop.epoch_loop.batch_progress.total.reset_on_restart()
+        # Lightning (2.6) goes on counting rounds where the checkpoint stopped: with the one batch that was
+        # ready and not started, and in rounds of another length where other devices continue.
+        batches = trainer.fit_loop.epoch_loop.batch_progress
+        batches.reset()
+        batches.increment_by(trainer.global_step * trainer.accumulate_grad_batches)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from topfive.batch_norm import average_running_statistics, group_statistics
+from topfive.batch_norm import GroupedBatchNorm2d, average_running_statistics, group_statistics
 from topfive.batch_transforms import Pipeline
 from topfive.clock import Clock
 from topfive.layers import Dropout
@@ -95,6 +95,7 @@ class Classifier(pl.LightningModule):
         self.loss = instantiate(recipe["loss"])
         self.schedule = Rates(recipe, clock)
         self.dropouts = [m for m in net.modules() if isinstance(m, Dropout)]
+        self.norms: list[GroupedBatchNorm2d] = []
         self.automatic_optimization = recipe["online"] is None
         mixup = recipe.get("mixup")
         self.mixup = partial(mixup)(seed, num_classes) if mixup else None
@@ -123,11 +124,12 @@ class Classifier(pl.LightningModule):
         # Here the processes have joined, and no optimizer holds the layers yet.
         group_statistics(
             self.net,
-            self.recipe["bn_batch"],
+            self.recipe["bn_batch"] or self.recipe["batch_size"],
             self.per_device,
             self.global_rank,
             self.trainer.world_size,
         )
+        self.norms = [m for m in self.net.modules() if isinstance(m, GroupedBatchNorm2d)]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         recipe = self.recipe
@@ -170,6 +172,9 @@ class Classifier(pl.LightningModule):
             # As a tensor: a compiled network would be compiled anew for every other integer.
             step = batch.index.new_full((), self.global_step)
             dropout.address = (self.seed, step, batch.index)
+        rounds = self.trainer.accumulate_grad_batches
+        for norm in self.norms:
+            norm.first, norm.rounds = batch_idx % rounds == 0, rounds
         self.pipeline.set_step(self.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -208,7 +213,8 @@ class Classifier(pl.LightningModule):
                 f"the training loss is {self.last_window['loss']} at step {self.global_step}: training "
                 f"diverged. Lower the rate (recipe.schedule.rate=...) or check the recipe against the model."
             )
-        self._refuse_unreadable(count)
+        self.seen, self.missed = self.seen + count.n, self.missed + count.unreadable
+        self._refuse_unreadable(self.seen, self.missed)
         self.schedule.hear_training_error(self.last_window["top1_error"])
         speed = (count.n - self.carried) / seconds
         self.latest.update(error=self.last_window["top1_error"], images_per_second=speed)
@@ -218,13 +224,12 @@ class Classifier(pl.LightningModule):
         self.window, self.carried = Tally(self.device, self.num_classes), 0
         self.window_start = (time.perf_counter(), self.global_step)
 
-    def _refuse_unreadable(self, count: Count) -> None:
-        self.seen, self.missed = self.seen + count.n, self.missed + count.unreadable
-        if count.unreadable and self.missed > self.max_unreadable * self.seen:
+    def _refuse_unreadable(self, seen: int, missed: int) -> None:
+        if missed > self.max_unreadable * seen:
             raise Problem(
-                f"{self.missed} of the {self.seen} training images read so far could not be decoded, more "
-                f"than data.max_unreadable={self.max_unreadable:g} of them (named above). Repair the files, "
-                f"or raise the limit."
+                f"{missed} of the {seen} training images read so far could not be decoded, more than "
+                f"data.max_unreadable={self.max_unreadable:g} of them (named above). Repair the files, or "
+                f"raise the limit, and continue with resume=auto."
             )
 
     # -- evaluation -------------------------------------------------------------------------------
@@ -263,11 +268,15 @@ class Classifier(pl.LightningModule):
     # -- state ------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        count = self.window.total(self._sum)
+        # What was learned from holes, as where the drive has gone, is not kept: a resume begins before them.
+        self._refuse_unreadable(self.seen + count.n, self.missed + count.unreadable)
         checkpoint["schedule"] = self.schedule.state()
         checkpoint["window"] = self._sum(self.window.sums.clone()).cpu()
         running = time.perf_counter() - self.window_start[0]
         checkpoint["spent"] = (self.started, self.spent_seconds + running)
         checkpoint["images"] = (self.seen, self.missed)
+        checkpoint["last_window"] = self.last_window
         checkpoint["classes"] = list(self.trainer.datamodule.dataset.classes)  # type: ignore[attr-defined]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -275,6 +284,8 @@ class Classifier(pl.LightningModule):
         self.resumed_window = checkpoint["window"]
         self.started, self.spent_seconds = checkpoint["spent"]
         self.seen, self.missed = checkpoint["images"]
+        # Checkpoints of older runs were made without it.
+        self.last_window = checkpoint.get("last_window", {})
 
     def _sum(self, tensor: Tensor) -> Tensor:
         total: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")

@@ -5,18 +5,31 @@ what is swept, so without the recipe of a swept model, where `recipe.shorten=40`
 overrule: it is turned into a sweep over the one value, which Hydra leaves to the jobs.
 """
 
+import os
 import re
 import sys
+from collections.abc import Callable
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from topfive import ablations
+from topfive.launch.ranks import demand_one_directory, leave_store_of_torchrun
 from topfive.problems import Problem
 
 MULTIRUN = ("-m", "--multirun")
 GROUPS = ("model", "recipe", "data", "protocol")  # a model names the other three
 _INSIDE = re.compile(rf"(~|\+\+?|)({'|'.join(GROUPS)})\..+")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Hands Hydra what it can read; Ctrl-C between two jobs ends all with exit status 130."""
+    leave_store_of_torchrun(os.environ)
+    sys.argv[1:] = expand(sys.argv[1:])
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def expand(arguments: list[str]) -> list[str]:
@@ -27,6 +40,7 @@ def expand(arguments: list[str]) -> list[str]:
     """
     try:
         several = is_multirun(arguments)
+        demand_one_directory(arguments, several, os.environ)
         expanded = [_all_sides(argument, arguments, several) for argument in arguments]
         ablations.register(expanded)
         if several:

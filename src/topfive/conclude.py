@@ -19,6 +19,7 @@ from topfive.evaluation import counting
 from topfive.evaluation.averages import Averages
 from topfive.evaluation.counting import Split
 from topfive.loaders.datamodule import DataModule
+from topfive.problems import Problem
 from topfive.report import table
 from topfive.runs import Run, identity
 from topfive.trained import Trained
@@ -28,7 +29,10 @@ from topfive.wandb_row import log_row
 def scores(
     config: dict[str, Any], run: Run, module: Classifier, trainer: pl.Trainer, data: DataModule
 ) -> list[results.Score]:
-    """What was trained under the run's own protocol; its predictions are kept in the run's directory."""
+    """What was trained under the run's own protocol; its predictions are kept in the run's directory.
+
+    Raises Problem where more images than data.max_unreadable could not be decoded.
+    """
     average_running_statistics(module.net)
     net, pipeline = module.net, module.pipeline
     trained = Trained(name=run.directory.name, net=net, pipeline=pipeline, config=config)
@@ -39,7 +43,20 @@ def scores(
     }
     split = Split.reported(data.dataset, config["choices"]["data"])
     where = (trainer, data.settings, run.directory)
-    return counting.counts(trained, split, [data.protocol], Averages(), *where, about)
+    found = counting.counts(trained, split, [data.protocol], Averages(), *where, about)
+    refuse_unreadable(found, config["data"]["max_unreadable"])
+    return found
+
+
+def refuse_unreadable(found: Sequence[results.Score], limit: float) -> None:
+    """Raises Problem: an unreadable image counts as wrong, and where the drive has gone, all of them do."""
+    for score in found:
+        if score.unreadable > limit * score.n:
+            raise Problem(
+                f"{score.unreadable} of the {score.n} images of the test could not be decoded, more than "
+                f"data.max_unreadable={limit:g} of them (named above). Repair the files, or raise the limit, and "
+                f"continue with resume=auto: what is trained is kept."
+            )
 
 
 @rank_zero_only

@@ -21,8 +21,8 @@ def main(cfg: DictConfig) -> None:
     """Evaluates `cfg.run` or `cfg.weights`."""
     from hydra.errors import InstantiationException
 
-    from topfive.problems import Problem
-    from topfive.session import CTRL_C, PREEMPTED, Interrupted, problem_in
+    from topfive.problems import Problem, problem_in
+    from topfive.session import CTRL_C, PREEMPTED, Interrupted
 
     try:
         evaluate(cfg)

@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from topfive.command_line import MULTIRUN
+from topfive.runs import SWEEP
 
 MARKS = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED")
 
@@ -31,6 +32,8 @@ def isolated_job() -> Iterator[None]:
     sys.argv = [arguments[0], *hydra.overrides.task]
     if not set(MULTIRUN) & set(arguments):  # sweep=NAME, which is among them, makes a multirun
         sys.argv.append("hydra.mode=RUN")
+    if not any(argument.startswith("resume=") for argument in sys.argv):
+        sys.argv.append(f"resume={SWEEP}")  # as this job does
     hydra_config = HydraConfig.instance().cfg
     assert hydra_config is not None
     # Lightning hands hydra.run.dir to the ranks it starts.

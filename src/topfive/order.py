@@ -49,10 +49,13 @@ class TrainingOrder:
         if number not in self._epochs:
             # Two epochs are kept, because a batch can lie in both.
             self._epochs = {k: v for k, v in self._epochs.items() if k == number - 1}
-            self._epochs[number] = self.ids[
-                streams.permutation(self.seed, "order", number, len(self.ids))
-            ]
+            self._epochs[number] = self.shuffled(number)
         return self._epochs[number]
+
+    def shuffled(self, number: int) -> np.ndarray:
+        """The ids in an order that is drawn for epoch `number`."""
+        ids: np.ndarray = self.ids[streams.permutation(self.seed, "order", number, len(self.ids))]
+        return ids
 
     def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(epochs, ids, crops) of the samples of `step`, each (batch,), int64.

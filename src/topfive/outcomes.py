@@ -1,63 +1,123 @@
-"""What became of a job of a sweep that chooses: its record, or the note that it diverged."""
+"""What became of a job: the record of its run, a note that it failed, or the lock of who trains it now."""
 
 import json
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from topfive import choice, results, whole_files
-from topfive.problems import Problem
+from topfive import choice, locks, results, whole_files
+from topfive.problems import Diverged, Problem
 from topfive.runs import identity, take_back
 
-DIVERGED = "diverged.json"
+FAILED = "failed.json"
+
+State = Literal["open", "done", "running", "failed"]
 
 
-def already(config: Mapping[str, Any], output: str) -> bool:
-    """Whether a job of a sweep that chooses was done before, beside `output`; then says so.
+@dataclass(frozen=True)
+class Outcome:
+    """where: the directory of the run, None where it is open or not known. why: it failed, or who runs it.
+
+    when: it ended, an ISO time; empty where it did not.
+    """
+
+    state: State
+    where: Path | None = None
+    why: str = ""
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The note that a job leaves that failed. diverged: its numbers were no longer finite."""
+
+    directory: Path
+    why: str
+    when: str
+    diverged: bool
+
+
+def state(config: Mapping[str, Any], output: Path) -> Outcome:
+    """What became of the job of `config` that would run in `output`: of it, or of its like beside.
 
     Raises Problem where `selection` does not fit the run.
     """
-    selection = choice.of(config)
-    candidate = config["data"].get("candidate") and config["choices"]["sweep"]
-    if not (selection or candidate):
-        return False
-    record, diverged = outcome(Path(output), identity(config), selection)
-    done = record.path if record else diverged
-    if done is None:
-        return False
-    print(f"done before: {os.path.relpath(done.parent)}; to do it again, delete that", flush=True)
-    take_back(Path(output))
-    return True
+    over = ended(config, output)
+    if over.state == "done":
+        return over
+    signed = locks.holder(output.parent, identity(config))
+    return over if signed is None else running(signed)
 
 
-def outcome(
-    directory: Path, which: str, selection: Mapping[str, Any] | None = None
-) -> tuple[results.Record | None, Path | None]:
-    """Of a run that lies in `directory` or beside it: its record, or the note that it diverged."""
-    wanted = selection or {}
-    for path in sorted(directory.parent.glob(f"*/{results.FILE_NAME}"), reverse=True):
+def ended(config: Mapping[str, Any], output: Path) -> Outcome:
+    """The same, whoever trains it now. A candidate that diverged is done."""
+    which = identity(config)
+    record = recorded(output, which, choice.of(config))
+    if record is not None and record.path is not None:
+        return Outcome("done", record.path.parent, when=record.finished)
+    failure = failed(output, which)
+    if failure is None:
+        return Outcome("open")
+    tested = failure.diverged and config["data"].get("candidate")
+    return Outcome("done" if tested else "failed", failure.directory, failure.why, failure.when)
+
+
+def running(signed: Mapping[str, Any]) -> Outcome:
+    """Of what the process that trains it has signed."""
+    where = Path(signed["directory"]) if "directory" in signed else None
+    return Outcome(
+        "running", where, f"process {signed.get('pid', '?')} on {signed.get('host', '?')}"
+    )
+
+
+def recorded(
+    output: Path, which: str, selection: Mapping[str, Any] | None = None
+) -> results.Record | None:
+    """The newest record of the run of identity `which`, chosen by `selection`, in `output` or beside it."""
+    for path in sorted(output.parent.glob(f"*/{results.FILE_NAME}"), reverse=True):
         try:
             record = results.read(path)
         except Problem:
             continue
-        if record.identity == which and record.selection == wanted:
-            return record, None
-    for path in sorted(directory.parent.glob(f"*/{DIVERGED}")):
-        if not wanted and _identity_in(path) == which:
-            return None, path
-    return None, None
+        if record.identity == which and record.selection == (selection or {}):
+            return record
+    return None
 
 
-def _identity_in(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())["identity"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def failed(output: Path, which: str) -> Failure | None:
+    """The newest note that the run of identity `which` failed, in `output` or beside it."""
+    for path in sorted(output.parent.glob(f"*/{FAILED}"), reverse=True):
+        note = _note(path)
+        if note.get("identity") == which:
+            why, when = str(note.get("why")), str(note.get("when"))
+            return Failure(path.parent, why, when, bool(note.get("diverged")))
+    return None
 
 
-def note_divergence(directory: Path, which: str, why: str) -> None:
-    """Leaves DIVERGED in `directory`, so that the run of identity `which` is not tried again."""
+def note_failure(directory: Path, which: str, error: BaseException) -> None:
+    """Leaves FAILED in `directory`, so that the run of identity `which` is not tried again unasked."""
     directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"identity": which, "why": why}) + "\n"
-    whole_files.write(directory / DIVERGED, text.encode())
+    note = {
+        "identity": which,
+        "why": str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}",
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "diverged": isinstance(error, Diverged),
+    }
+    whole_files.write(directory / FAILED, (json.dumps(note) + "\n").encode())
+
+
+def forget_failures(output: Path, which: str) -> None:
+    """Takes back the notes that the run of identity `which` failed, and folders that hold nothing else."""
+    while (failure := failed(output, which)) is not None:
+        (failure.directory / FAILED).unlink()
+        take_back(failure.directory)
+
+
+def _note(path: Path) -> dict[str, Any]:
+    try:
+        note = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}

@@ -16,6 +16,13 @@ class Diverged(Problem):
     """The numbers are no longer finite: for a candidate of a sweep an outcome, for any other run the end."""
 
 
+def problem_in(error: BaseException | None) -> Problem | None:
+    """The Problem that Hydra wraps where a class that it calls raises one."""
+    while error is not None and not isinstance(error, Problem):
+        error = error.__cause__
+    return error
+
+
 def exit_code(command: str, answer: Callable[[], int | None]) -> int:
     """How a command line ends: 0; 1 where `answer` gives another number or raises a Problem, told in one line."""
     try:

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from topfive import whole_files
+from topfive.checkpoint_files import newest_first, newest_whole
 from topfive.clock import UNITS
 from topfive.problems import Problem
 from topfive.rates import listens
@@ -17,6 +19,11 @@ from topfive.rates import listens
 CHECKPOINT = "last.ckpt"
 CONFIG = "config.yaml"
 RESULT = "result.json"
+
+# Values of the key `resume`; any other names a run.
+AUTO, SWEEP, NEVER = "auto", "sweep", "never"
+# By which torchrun, Lightning and SLURM tell a process that it is not the first.
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 # What a run is; all else (devices, loader, logger, paths) only decides how it is carried out.
 SUBJECTS = ("model", "recipe", "data", "seed", "trainer")
@@ -79,31 +86,46 @@ class Run:
 def start(config: Mapping[str, Any], output: str) -> Run:
     """The run of `config`, in the folder `output` unless `resume` finds it elsewhere.
 
-    resume: None starts anew; "auto" continues the newest unfinished run of the same identity beside
-    `output`, or starts anew where there is none; else a run directory or a checkpoint file. The first
-    process writes config.yaml. Raises Problem where a checkpoint is of another run.
+    resume: None or "never" starts anew; "auto" and "sweep" continue the newest unfinished run of the same
+    identity beside `output`, or start anew where there is none; else a run directory or a checkpoint
+    file. Of a damaged checkpoint the one before takes the place. The first process writes config.yaml.
+    Raises Problem where a checkpoint is of another run.
     """
     resume, directory = config["resume"], Path(output)
     run = Run(directory, None)
-    if resume == "auto":
-        found = _unfinished(directory, identity(config))
-        run = Run(found, found / CHECKPOINT) if found else run
-    elif resume is not None:
+    if resume in (AUTO, SWEEP):
+        run = _unfinished(directory, identity(config)) or run
+    elif _names_a_run(resume):
         run = _named(Path(resume))
         _check_same(config, run)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0 and int(os.environ.get("NODE_RANK", 0)) == 0:
+    if first_process():
+        whole_files.tidy(run.directory)
         _write_config(config, run.directory)
     if run.directory != directory:
-        take_back(directory)
+        remove_empty(directory)
     return run
+
+
+def home(config: Mapping[str, Any], output: str) -> Path:
+    """The folder of the runs among which this one lies; raises Problem where `resume` names none."""
+    resume = config["resume"]
+    return (_directory(Path(resume)) if _names_a_run(resume) else Path(output)).parent
+
+
+def first_process() -> bool:
+    """Whether this is the one process of a run that decides and writes."""
+    return not any(int(os.environ.get(name, 0)) for name in RANKS)
+
+
+def _names_a_run(resume: str | None) -> bool:
+    return resume not in (None, AUTO, SWEEP, NEVER)
 
 
 def _write_config(config: Mapping[str, Any], directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     # Renamed into place: a run that is resumed on a full disk keeps the file it had.
-    temporary = directory / f".{CONFIG}.part"
-    temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False))
-    os.replace(temporary, directory / CONFIG)
+    text = yaml.safe_dump(dict(config), sort_keys=False)
+    whole_files.write(directory / CONFIG, text.encode())
 
 
 def read_config(directory: Path) -> dict[str, Any] | None:
@@ -115,15 +137,36 @@ def read_config(directory: Path) -> dict[str, Any] | None:
     return config if isinstance(config, dict) and "choices" in config else None
 
 
-def _unfinished(directory: Path, wanted: str) -> Path | None:
-    """The newest sibling run that has this identity, a checkpoint and no result."""
-    candidates = []
-    for checkpoint in directory.parent.glob(f"*/{CHECKPOINT}"):
-        folder = checkpoint.parent
-        config = None if (folder / RESULT).exists() else read_config(folder)
-        if config is not None and identity(config) == wanted:
-            candidates.append((checkpoint.stat().st_mtime, folder))
-    return max(candidates)[1] if candidates else None
+def _unfinished(directory: Path, wanted: str) -> Run | None:
+    """The newest sibling run that has this identity, a checkpoint and no result.
+
+    Raises Problem where none of its checkpoints is whole.
+    """
+    folders = {file.parent for file in directory.parent.glob(f"*/{Path(CHECKPOINT).stem}*.ckpt")}
+    for folder in sorted(folders, key=_written, reverse=True):
+        if (folder / RESULT).exists():
+            continue
+        config = read_config(folder)
+        if config is None:
+            _say(f"{os.path.relpath(folder / CONFIG)} is missing or damaged: left aside")
+        elif identity(config) == wanted:
+            checkpoint = newest_whole(folder / CHECKPOINT, _say)
+            if checkpoint is None:
+                raise Problem(
+                    f"no checkpoint of {os.path.relpath(folder)} is whole, and what it has learned is lost unless "
+                    f"there is a copy. Delete that folder to start anew, or give resume=never."
+                )
+            return Run(folder, checkpoint)
+    return None
+
+
+def _written(folder: Path) -> float:
+    return max(file.stat().st_mtime for file in newest_first(folder / CHECKPOINT))
+
+
+def _say(line: str) -> None:
+    if first_process():
+        print(line, flush=True)
 
 
 def checkpoint_of(path: Path) -> Path:
@@ -133,7 +176,15 @@ def checkpoint_of(path: Path) -> Path:
 
 def _named(path: Path) -> Run:
     checkpoint = checkpoint_of(path)
-    if not checkpoint.exists():
+    if path.is_dir():
+        checkpoint = newest_whole(checkpoint, _say) or checkpoint
+    return Run(_directory(path), checkpoint)
+
+
+def _directory(path: Path) -> Path:
+    """Of the unfinished run that `path` names."""
+    checkpoint = checkpoint_of(path)
+    if not (newest_first(checkpoint) if path.is_dir() else checkpoint.exists()):
         raise Problem(
             f"resume={path}: there is no checkpoint {checkpoint}. Name a run directory, a checkpoint "
             f"file, or resume=auto."
@@ -142,7 +193,7 @@ def _named(path: Path) -> Run:
         raise Problem(
             f"resume={path}: that run is finished; its result is {checkpoint.parent / RESULT}."
         )
-    return Run(checkpoint.parent, checkpoint)
+    return checkpoint.parent
 
 
 def _check_same(config: Mapping[str, Any], run: Run) -> None:
@@ -166,15 +217,19 @@ def _check_same(config: Mapping[str, Any], run: Run) -> None:
 
 
 def take_back(directory: Path) -> None:
-    """Removes what a job that came to nothing leaves: its directory, if nothing but CONFIG is in it.
-
-    So do its parents go below the current directory, where they are empty then.
-    """
+    """Removes what a run of this process that came to nothing leaves: a directory with nothing but CONFIG."""
     if os.path.isdir(directory) and os.listdir(directory) == [CONFIG]:
         (directory / CONFIG).unlink()
+    remove_empty(directory)
+
+
+def remove_empty(directory: Path) -> None:
+    """Removes a directory, and its parents below the current one, as long as they are empty."""
     here = Path.cwd()
     for folder in (directory, *(parent for parent in directory.parents if here in parent.parents)):
         try:
             os.rmdir(folder)
+        except FileNotFoundError:
+            continue
         except OSError:
             return

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from topfive.problems import Diverged, Problem
+from topfive.problems import Problem
 
 if TYPE_CHECKING:
     from topfive.choice import Choice
@@ -103,30 +103,11 @@ class Selection(Callback):
             )
         )
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """To diverge is an outcome; any other failure leaves the choice open (Hydra calls no end)."""
-        if job_return.status != JobStatus.FAILED:
-            return
-        from topfive.outcomes import note_divergence
-
-        error = job_return._return_value
-        if isinstance(error, Diverged):
-            job = self.jobs[-1]
-            note_divergence(job.directory, job.identity, str(error))
-            job_return.status, job_return.return_value = JobStatus.COMPLETED, None
-        else:
-            print(
-                "nothing is chosen while a candidate is missing: mend what failed and repeat the command; "
-                "what is finished is not done again.",
-                file=sys.stderr,
-                flush=True,
-            )
-
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         from rich.console import Console
 
         from topfive import choice
-        from topfive.outcomes import outcome
+        from topfive.outcomes import recorded
         from topfive.published import load
         from topfive.report.selection import show
         from topfive.report.table import render
@@ -146,21 +127,22 @@ class Selection(Callback):
         except Problem as problem:
             sys.exit(f"train.py: {problem}")
         self._launch(config, [_overrides(job, file) for job, _, file in final])
-        records = [outcome(job.directory, job.final, made.content())[0] for job, made, _ in final]
+        records = [recorded(job.directory, job.final, made.content()) for job, made, _ in final]
         render([one for one in records if one is not None], load(), Console())
 
     def _choice(self, jobs: Sequence[Job]) -> "Choice":
         from topfive.choice import Candidate, Choice
-        from topfive.outcomes import outcome
+        from topfive.outcomes import failed, recorded
 
         records: list[Record] = []
         tried: dict[str, tuple[Any, dict[int, int | None]]] = {}
         for job in jobs:
-            record, diverged = outcome(job.directory, job.identity)
-            if record is None and diverged is None:
+            record = recorded(job.directory, job.identity)
+            failure = None if record else failed(job.directory, job.identity)
+            if record is None and not (failure and failure.diverged):
                 raise Problem(
                     f"{self.key}={job.value} of seed {job.seed} left no record beside {job.directory}: nothing is "
-                    f"chosen. Repeat the command."
+                    f"chosen. Repeat the command{' with retry=true' if failure else ''}."
                 )
             if record is not None:
                 records.append(record)

@@ -12,15 +12,15 @@ from hydra.conf import HydraConf
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 
-from topfive.problems import Problem
-from topfive.runs import take_back
+from topfive.problems import Problem, problem_in
+from topfive.runs import remove_empty
 
 PREEMPTED = 75  # EX_TEMPFAIL: try again later
 CTRL_C = 130
 
 
 class Interrupted(BaseException):
-    """Training was asked to stop by signal `number` and has saved its state."""
+    """Training was asked to stop by signal `number`; its state is saved, unless it was asked twice."""
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
@@ -42,7 +42,8 @@ class StopSignals:
 
         def ask_to_stop(number: int, frame: FrameType | None) -> None:
             if self.number:
-                raise KeyboardInterrupt
+                # Of a KeyboardInterrupt Lightning (2.6) makes status 1, without a word.
+                raise Interrupted(self.number)
             self.number = number
 
         self.handlers = {
@@ -60,27 +61,33 @@ class StopSignals:
 def concluding(hydra: HydraConf) -> Iterator[None]:
     """Turns a Problem into one line and exit status 1, an interruption into 130 or 75 (SIGTERM).
 
-    In a multirun a Problem ends its own job only: the others run, and Hydra reports the failure at
-    the end.
+    In a multirun a Problem ends its own job only: the others run, and report.multirun ends the command
+    with status 1. SIGTERM ahead of training or after it ends the command at once.
     """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     except (Problem, InstantiationException) as error:
         problem = problem_in(error)
         if problem is None:
             raise
-        take_back(Path(hydra.runtime.output_dir))
+        remove_empty(Path(hydra.runtime.output_dir))
         if hydra.mode == RunMode.MULTIRUN:
             print(f"job {hydra.job.num} failed: {problem}", file=sys.stderr, flush=True)
             raise problem from None
         sys.exit(f"train.py: {problem}")
-    except Interrupted as stop:
-        print(f"\nstopped by {stop}; continue with resume=auto", file=sys.stderr, flush=True)
-        sys.exit(CTRL_C if stop.number == signal.SIGINT else PREEMPTED)
-
-
-def problem_in(error: BaseException | None) -> Problem | None:
-    """The Problem that Hydra wraps where a class that it calls raises one."""
-    while error is not None and not isinstance(error, Problem):
-        error = error.__cause__
-    return error
+    except (Interrupted, KeyboardInterrupt) as asked:
+        number = asked.number if isinstance(asked, Interrupted) else signal.SIGINT
+        remove_empty(Path(hydra.runtime.output_dir))
+        if hydra.mode == RunMode.MULTIRUN:
+            further = f"job {hydra.job.num} and what is left go on with the same command"
+        else:
+            further = "continue with resume=auto"
+        print(f"\nstopped by {signal.Signals(number).name}; {further}", file=sys.stderr, flush=True)
+        sys.exit(CTRL_C if number == signal.SIGINT else PREEMPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

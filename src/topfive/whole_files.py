@@ -38,6 +38,12 @@ def copy(path: Path, source: IO[bytes]) -> None:
         raise
 
 
+def tidy(folder: Path) -> None:
+    """Removes what killed processes left behind half-written; nobody else may be writing there."""
+    for part in folder.rglob(f".*{SUFFIX}"):
+        part.unlink(missing_ok=True)
+
+
 def _part(path: Path) -> Path:
     # The process is in the name: two that write the same file do not disturb each other.
     return path.with_name(f".{path.name}.{os.getpid()}{SUFFIX}")

@@ -52,17 +52,17 @@ class PreciseStatistics(pl.Callback):
             return
         sums = [torch.zeros_like(buffer, dtype=torch.float64) for buffer in buffers]
         steps = -(-min(self.images, len(data.order.ids)) // data.batch)
-        first = trainer.global_step
-        count = 0
+        first, rounds = trainer.global_step, trainer.accumulate_grad_batches
         with _statistics_of_one_batch(pl_module), trainer.precision_plugin.forward_context():
-            for count, loaded in enumerate(data.training(first, first + steps), start=1):
+            for turn, loaded in enumerate(data.training(first, first + steps)):
                 batch = trainer.strategy.batch_to_device(loaded)
-                pl_module.on_train_batch_start(batch, count - 1)
+                pl_module.on_train_batch_start(batch, turn)
                 pl_module(batch.images, batch)
-                for total, buffer in zip(sums, buffers, strict=True):
-                    total += buffer
+                if (turn + 1) % rounds == 0:
+                    for total, buffer in zip(sums, buffers, strict=True):
+                        total += buffer
         for total, buffer in zip(sums, buffers, strict=True):
-            buffer.copy_(total / count)
+            buffer.copy_(total / steps)
         average_running_statistics(pl_module)
 
 

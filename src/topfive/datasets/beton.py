@@ -24,6 +24,7 @@ from topfive.problems import Problem
 SCHEMA = 1
 EXACT = ("lossless", "raw")  # storages that keep the very pixels
 MISSING = -1  # the row of an image that could not be read when the file was written
+CHANGED = "its bytes are no longer those that were written (prepare.py --check names all such)"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ class Beton:
             return file.read(int(self.index.sizes[row]))
 
     def read(self, index: int) -> Image.Image:
-        """Image `index` as Pillow decodes it; raises Unreadable where it does not."""
+        """Image `index` as Pillow decodes it; raises Unreadable where it does not, or its bytes have changed."""
         content = self.content(index)
+        if zlib.crc32(content) != self.checksums[index]:
+            raise Unreadable(f"{self.name(index)}: {CHANGED}")
         entry = self.index.samples["f0"][self.rows[index]]
         try:
             if entry["mode"] == beton_format.RAW:

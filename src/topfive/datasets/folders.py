@@ -2,32 +2,37 @@
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from topfive.datasets import beton
+from topfive.datasets import beton, shards
 from topfive.datasets.images import Dataset, Photographs
 from topfive.problems import Problem
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
 ILSVRC_CLASSES = 1000
+SPLITS = ("train", "val")
+STORED: dict[str, ModuleType] = {"beton": beton, "shards": shards}
 
 
 def load(root: str | None, expect_classes: int | None = None, remedy: str = "") -> Dataset:
     """Classes are the folders of root/train in alphabetical order: WordNet ids sort as ILSVRC's do.
 
-    Where the folders have gone and root/train.beton and root/val.beton are there, they are the set.
+    Where the folders have gone and root/train.beton and root/val.beton are there, they are the set, else
+    root/train.shards and root/val.shards.
     Raises Problem where a folder is missing or empty, the number of classes is not `expect_classes`, or
     train and val disagree about the classes; `remedy` closes the message.
     """
     if root is None:
         raise Problem("no folder is named: set data.root=FOLDER, which holds train/ and val/.")
     base = Path(root)
-    stored = {split: base / f"{split}.beton" for split in ("train", "val")}
-    from_folders = (base / "train").is_dir() or not all(map(Path.exists, stored.values()))
+    ending = None if (base / "train").is_dir() else _ending(base)
     classes: dict[str, list[str]] = {
-        split: _classes(base / split, remedy) if from_folders else beton.report(path)["classes"]
-        for split, path in stored.items()
+        split: STORED[ending].report(base / f"{split}.{ending}")["classes"]
+        if ending
+        else _classes(base / split, remedy)
+        for split in SPLITS
     }
     if classes["train"] != classes["val"]:
         odd = sorted(set(classes["train"]) ^ set(classes["val"]))
@@ -41,7 +46,9 @@ def load(root: str | None, expect_classes: int | None = None, remedy: str = "") 
             f"{remedy or 'Name the right folder with data.root=FOLDER.'}"
         )
     train, val = (
-        _photographs(base / split, names, remedy) if from_folders else beton.load(stored[split])
+        STORED[ending].load(base / f"{split}.{ending}")
+        if ending
+        else _photographs(base / split, names, remedy)
         for split, names in classes.items()
     )
     return Dataset(classes["train"], train, val, "val")
@@ -51,6 +58,14 @@ def imagenet(root: str) -> Dataset:
     """ILSVRC-2012: 1,000 classes, WordNet ids as folder names; `data/imagenet/prepare.py` arranges it."""
     remedy = "data/imagenet/prepare.py arranges and checks ImageNet (see data/README.md)."
     return load(root, ILSVRC_CLASSES, remedy)
+
+
+def _ending(base: Path) -> str | None:
+    """As which of STORED the set lies there, if as any."""
+    for ending in STORED:
+        if all((base / f"{split}.{ending}").exists() for split in SPLITS):
+            return ending
+    return None
 
 
 def _classes(folder: Path, remedy: str) -> list[str]:

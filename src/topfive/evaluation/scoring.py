@@ -76,7 +76,7 @@ class Scoring:
         if max(self.open) >= len(self.sums):
             more = values.new_zeros(max(self.open) + 1, *values.shape[1:])
             self.sums = torch.cat((self.sums, more)) if len(self.sums) else more
-        weights = weights.to(self.device)[:, :, None]
+        weights = weights.to(values)[:, :, None]
         # A view that a protocol does not show has weight 0, which the logarithm of 0 would turn into no number.
         parts = torch.where(weights > 0, weights * values, 0)
         self.sums.index_add_(0, torch.tensor(slots, device=self.device), parts)

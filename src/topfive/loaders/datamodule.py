@@ -15,24 +15,29 @@ from topfive.choice import MINIVAL
 from topfive.crops import Crop, Shift
 from topfive.datasets import Dataset, Images, Pixels
 from topfive.datasets.beton import EXACT, Beton
+from topfive.datasets.shards import Shards
 from topfive.datasets.subset import draw, hold_out
+from topfive.lanes import LaneOrder
 from topfive.loaders import memory_loader, torch_loader
 from topfive.loaders.batch import Batch
 from topfive.loaders.betons import absence
+from topfive.loaders.shards_loader import ShardTraining
 from topfive.order import Share, TrainingOrder
 from topfive.problems import Problem
 from topfive.protocols import Both, Dense, OneCrop, OneView, Protocol, SquareViews, TenCrop
 
-Kind = Literal["auto", "torch", "memory", "ffcv"]
+Kind = Literal["auto", "torch", "memory", "ffcv", "webdataset"]
 
 
 @dataclass(frozen=True)
 class LoaderSettings:
-    """conf/loader: which loader, how many workers, images a device evaluates at once."""
+    """conf/loader: which loader, how many workers, images a device evaluates at once; where shards are."""
 
     kind: Kind = "auto"
     workers: int | None = None
     evaluation_batch: int = 256
+    shards: str | None = None
+    cache: str | None = None
 
 
 def watched(protocol: Protocol, size: int) -> SquareViews:
@@ -99,9 +104,20 @@ class DataModule(pl.LightningDataModule):
             self.dataset = replace(dataset, reported=minival, reported_name=MINIVAL)
         copies = [self.train_ids + k * len(dataset.train) for k in range(1 + distorted_copies)]
         ids = np.concatenate(copies)
-        self.order = TrainingOrder(ids, batch, seed, reshuffle, crop_shared_by)
+        self.order = self._order(ids, part, reshuffle, crop_shared_by)
         self.first = 0  # step at which training starts; a resumed run sets it
         self._check(dataset.train, crop)
+
+    def _order(
+        self, ids: np.ndarray, part: dict[str, Any], reshuffle: bool, crop_shared_by: int
+    ) -> TrainingOrder:
+        drawn, images = (ids, self.batch, self.seed, reshuffle, crop_shared_by), self.dataset.train
+        if self.settings.kind != "webdataset":
+            return TrainingOrder(*drawn)
+        if "shuffle" not in part:
+            raise Problem("data.shuffle is missing, which loader=webdataset brings: choose it so.")
+        assert isinstance(images, Shards)
+        return LaneOrder(*drawn, shards=images.shards[ids % len(images)], **part["shuffle"])
 
     def resume(self, checkpoint: Path | None) -> None:
         """Training starts where `checkpoint` left off; raises Problem where it is damaged."""
@@ -183,9 +199,11 @@ class DataModule(pl.LightningDataModule):
 
             return FFCVTraining(images, self.crop, *settings, self.threads, self.device, self.sizes)
         pin = self.device.type == "cuda"
-        return torch_loader.training(
-            images, self.crop, *settings, self.settings.workers, pin, self.augment, self.sizes
-        )
+        how = (self.settings.workers, pin, self.augment, self.sizes)
+        if isinstance(self.order, LaneOrder):
+            assert isinstance(images, Shards)
+            return ShardTraining(images, self.crop, self.seed, self.order, share, end, first, *how)
+        return torch_loader.training(images, self.crop, *settings, *how)
 
     def val_dataloader(self) -> list[Iterable[Batch]]:
         protocol = watched(self.protocol, self.crop.size)

@@ -1,8 +1,11 @@
 """Views of a .beton by jpeg_tiles: the crops of the papers, each decoded no further than it reaches."""
 
 import logging
+import zlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ from torch import Tensor
 import jpeg_tiles
 from topfive import streams
 from topfive.crops import Box, Crop
-from topfive.datasets.beton import MISSING, Beton
+from topfive.datasets.beton import CHANGED, MISSING, Beton
 from topfive.datasets.beton_format import RAW
 from topfive.loaders.batch import UNREADABLE, Batch, still
 from topfive.loaders.torch_loader import Address
@@ -29,6 +32,7 @@ class NativeViews:
     def __init__(self, images: Beton, threads: int, device: torch.device):
         self.images, self.device = images, device
         self.decoder = jpeg_tiles.Decoder(threads)
+        self.pool = ThreadPoolExecutor(threads)
         entries, known = images.index.samples["f0"], images.rows != MISSING
         rows = np.where(known, images.rows, 0)
         self.raw = np.where(known, entries["mode"][rows] == RAW, 0).astype(np.uint8)
@@ -36,6 +40,7 @@ class NativeViews:
         self.heights = np.where(known, entries["height"][rows], 1).astype(np.uint16)
         self.pointers = np.where(known, images.index.pointers[rows], NO_BYTES).astype(np.uint64)
         self.sizes = np.where(known, images.index.sizes[rows], 0).astype(np.uint64)
+        self.compared = ~known  # with their checksums, once in the life of this process
 
     def cut(
         self,
@@ -51,9 +56,12 @@ class NativeViews:
         out = torch.empty((len(index), views, 3, size, size), dtype=torch.uint8, pin_memory=pinned)
         flat = [box for of_one in boxes for box in of_one]
         filters = [jpeg_tiles.FILTERS.index(b.filter if resizes else "copy") for b in flat]
+        changed = self._changed(file, index)
+        pointers = self.pointers[index]
+        pointers[changed] = NO_BYTES
         failed = self.decoder.views(
             file=file,
-            pointers=self.pointers[index],
+            pointers=pointers,
             sizes=self.sizes[index],
             widths=self.widths[index],
             heights=self.heights[index],
@@ -68,10 +76,29 @@ class NativeViews:
         labels = torch.from_numpy(self.images.labels[index])
         for row, reason in failed:
             labels[row] = UNREADABLE
-            missing = self.images.rows[index[row]] == MISSING
-            told = "could not be read when the file was written" if missing else reason
-            log.warning("%s: %s", self.images.name(int(index[row])), told)
+            if self.images.rows[index[row]] == MISSING:
+                reason = "could not be read when the file was written"
+            elif row in changed:
+                reason = CHANGED
+            log.warning("%s: %s", self.images.name(int(index[row])), reason)
         return out, labels
+
+    def _changed(self, file: np.ndarray, index: np.ndarray) -> list[int]:
+        """The rows of `index` whose bytes have changed: a flipped bit decodes, to other pixels.
+
+        An image that was as it should be when it was first read is not read whole again.
+        """
+        rows = np.flatnonzero(~self.compared[index])
+        images: list[int] = index[rows].tolist()
+        sound = np.array(list(self.pool.map(partial(self._sound, file), images)), np.bool_)
+        self.compared[index[rows[sound]]] = True
+        changed: list[int] = rows[~sound].tolist()
+        return changed
+
+    def _sound(self, file: np.ndarray, image: int) -> bool:
+        start = int(self.pointers[image])
+        content = file[start : start + int(self.sizes[image])]
+        return zlib.crc32(content.data) == int(self.images.checksums[image])
 
     def placed(self, batch: Batch) -> Batch:
         """On the device; there the copy runs beside the training."""

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from topfive import streams
 from topfive.crops import Crop
 from topfive.datasets import Images, Unreadable
+from topfive.datasets.shards import Shards
 from topfive.loaders.batch import UNREADABLE, Batch, still
 from topfive.loaders.views import cut
 from topfive.order import Share, TrainingOrder
@@ -137,6 +138,12 @@ def leave_ctrl_c_to_the_trainer(_: int) -> None:
     torch.set_num_threads(1)
 
 
+def _demand_any_order(images: Images) -> None:
+    # Here, because what a worker process raises comes with its stack trace.
+    if isinstance(images, Shards):
+        images.demand_any_order()
+
+
 def training(
     images: Images,
     crop: Crop,
@@ -151,6 +158,7 @@ def training(
     sizes: Sizes | None = None,
 ) -> DataLoader[Sample]:
     """Batches of this device from step `first` on."""
+    _demand_any_order(images)
     count = workers(num_workers)
     return DataLoader(
         TrainingViews(images, crop, seed, order.crop_purpose, augment),
@@ -173,6 +181,7 @@ def evaluation(
     pin_memory: bool,
 ) -> DataLoader[Views]:
     """Every sample of `ids` exactly once over all devices."""
+    _demand_any_order(images)
     mine = ids[share.rank :: share.world]
     return DataLoader(
         EvaluationViews(images, mine, protocol),
