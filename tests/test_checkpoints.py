@@ -301,7 +301,7 @@ def test_a_signal_stops_once_its_step_is_saved_and_the_old_handlers_are_back(tmp
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_stops_at_once_without_a_checkpoint(tmp_path):
+def test_a_second_ctrl_c_stops_at_once_without_a_checkpoint(tmp_path):
     def twice(step):
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGINT)
@@ -311,6 +311,16 @@ def test_a_second_signal_stops_at_once_without_a_checkpoint(tmp_path):
         fit(tmp_path / "last.ckpt", Net(twice))
     assert not (tmp_path / "last.ckpt").exists()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_sigterm_does_not_cost_the_checkpoint(tmp_path):
+    def twice(step):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        fit(tmp_path / "last.ckpt", Net(twice))
+    assert saved_step(tmp_path / "last.ckpt") == 1
 
 
 def saves(monkeypatch):

@@ -97,13 +97,13 @@ def test_alexnet_with_dropout_sees_and_learns_the_same_on_1_2_and_4_devices(
 def test_googlenet_with_its_auxiliary_heads_sees_and_learns_the_same_on_1_2_and_4_devices(
     images: Path, tmp_path: Path
 ) -> None:
-    small = [*GOOGLENET, *photographs(80), f"data.root={images}", "trainer.max_steps=4"]
-    assert_masked_each_by_its_own(
-        assert_same_on_any_number_of_devices(tmp_path, 4, *small, "recipe.batch_size=4")
-    )
+    small = [*GOOGLENET, *photographs(80), "recipe.batch_size=4", "trainer.max_steps=4"]
+    steps = assert_same_on_any_number_of_devices(tmp_path, 4, *small, f"data.root={images}")
+    assert_masked_each_by_its_own(steps)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("network", [ALEXNET, GOOGLENET], ids=["alexnet", "googlenet"])
 def test_at_224_pixels_the_whole_networks_see_and_learn_the_same_on_1_2_and_4_devices(
     network: list[str], images: Path, tmp_path: Path

@@ -101,7 +101,7 @@ class Checkpoint(pl.Callback):
 
     It saves between two steps, when the schedule has heard all that the last one had to tell. Ctrl-C
     and SIGTERM only ask: the step that is being computed is finished first, on all devices alike,
-    and rank 0 alone decides. A second signal stops at once, without a checkpoint.
+    and rank 0 alone decides. A second Ctrl-C stops at once, without a checkpoint.
     """
 
     def __init__(self, path: Path, minutes: float, every_n_steps: int | None):

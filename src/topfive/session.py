@@ -30,7 +30,8 @@ class Interrupted(BaseException):
 class StopSignals:
     """Ctrl-C and SIGTERM only ask, while it listens: what is being computed is finished first.
 
-    `number` is the signal that was heard, or 0. A second one stops at once.
+    `number` is the signal that was heard, or 0. A second Ctrl-C stops at once; SIGTERM, which a cluster and
+    a launcher may both send, asks no more than once.
     """
 
     def __init__(self) -> None:
@@ -41,10 +42,10 @@ class StopSignals:
         """Takes the place of the handlers that are there."""
 
         def ask_to_stop(number: int, frame: FrameType | None) -> None:
-            if self.number:
+            if self.number and number == signal.SIGINT:
                 # Of a KeyboardInterrupt Lightning (2.6) makes status 1, without a word.
                 raise Interrupted(self.number)
-            self.number = number
+            self.number = self.number or number
 
         self.handlers = {
             number: signal.signal(number, ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)
