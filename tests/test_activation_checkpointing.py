@@ -35,7 +35,8 @@ def both(build, bn_batch=None, images=8):
     recomputing = copy.deepcopy(plain)
     checkpoint_activations(recomputing)
     for net in (plain, recomputing):
-        group_statistics(net, bn_batch, per_device=images, rank=0, world=1)
+        if bn_batch is not None:
+            group_statistics(net, bn_batch, per_device=images, rank=0, world=1)
     return plain, recomputing
 
 

@@ -7,7 +7,6 @@ import sys
 import time
 
 import pytest
-import torch
 from small_runs import ROOT, SMALL, equal, saved
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -106,9 +105,4 @@ def test_told_one_node_to_stop_all_save_and_leave(uninterrupted, tmp_path):
     for process in [node(tmp_path, "run", rank, 29652) for rank in (0, 1)]:
         code, output = ended(process)
         assert code == 0, output
-    ours = saved(tmp_path / "run")
-    statistics = {key for key in ours if "running_" in key}
-    assert statistics
-    assert all(torch.equal(ours[k], uninterrupted[k]) for k in ours.keys() - statistics)
-    # A save averages the running statistics of the ranks, and this one was at a step of its own: the last bit.
-    assert all(torch.allclose(ours[k], uninterrupted[k], atol=1e-6) for k in statistics)
+    assert equal(saved(tmp_path / "run"), uninterrupted)

@@ -147,3 +147,24 @@ def average_running_statistics(net: nn.Module) -> None:
         for buffer in running_statistics(net):
             dist.all_reduce(buffer)
             buffer /= dist.get_world_size()
+
+
+@torch.no_grad()
+def gathered_running_statistics(net: nn.Module) -> Tensor | None:
+    """Each device's own, (devices, values); None of one device alone, or where there are none."""
+    own = list(running_statistics(net))
+    if not (own and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return None
+    flat = torch.cat(own)
+    rows = [torch.empty_like(flat) for _ in range(dist.get_world_size())]
+    dist.all_gather(rows, flat)
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def set_running_statistics(net: nn.Module, values: Tensor) -> None:
+    """Puts one device's row of `gathered_running_statistics` in their place."""
+    own = list(running_statistics(net))
+    rows = torch.split(values, [len(one) for one in own])
+    for buffer, of_it in zip(own, rows, strict=True):
+        buffer.copy_(of_it)

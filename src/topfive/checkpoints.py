@@ -10,7 +10,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from topfive.batch_norm import average_running_statistics
+from topfive.batch_norm import (
+    average_running_statistics,
+    gathered_running_statistics,
+    set_running_statistics,
+)
 from topfive.checkpoint_files import damage, move_up
 from topfive.problems import Problem
 from topfive.session import Interrupted, StopSignals
@@ -102,12 +106,16 @@ class Checkpoint(pl.Callback):
     It saves between two steps, when the schedule has heard all that the last one had to tell. Ctrl-C
     and SIGTERM only ask: the step that is being computed is finished first, on all devices alike,
     and rank 0 alone decides. A second Ctrl-C stops at once, without a checkpoint.
+
+    The running statistics in it are averages over the devices; each device's own lie beside them, since to
+    go on from the averages would round otherwise than a run that was not stopped.
     """
 
     def __init__(self, path: Path, minutes: float, every_n_steps: int | None):
         self.path, self.seconds, self.every_n_steps = path, 60.0 * minutes, every_n_steps
         self.saved_at, self.saved_step = time.monotonic(), 0
         self.signals = StopSignals()
+        self.running: torch.Tensor | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Not earlier: Lightning has set its own handler by now, which would broadcast from within a
@@ -119,6 +127,9 @@ class Checkpoint(pl.Callback):
         batches = trainer.fit_loop.epoch_loop.batch_progress
         batches.reset()
         batches.increment_by(trainer.global_step * trainer.accumulate_grad_batches)
+        # DDP has given all devices the statistics of the first.
+        if self.running is not None and len(self.running) == trainer.world_size:
+            set_running_statistics(pl_module, self.running[trainer.global_rank])
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
@@ -141,9 +152,22 @@ class Checkpoint(pl.Callback):
         self.signals.restore()
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.running = gathered_running_statistics(pl_module)
         average_running_statistics(pl_module)
         trainer.save_checkpoint(self.path, weights_only=False)
+        if self.running is not None:
+            set_running_statistics(pl_module, self.running[trainer.global_rank])
         self.saved_at, self.saved_step = time.monotonic(), trainer.global_step
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["running_statistics"] = self.running
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.running = checkpoint.get("running_statistics")  # older runs kept none
 
     def _decision(self, trainer: pl.Trainer) -> tuple[bool, int]:
         """Whether to save, and the signal to stop for: rank 0's word, because saving is collective."""
