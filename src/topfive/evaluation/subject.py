@@ -13,6 +13,7 @@ from topfive import build, trained
 from topfive.config import CONF, options
 from topfive.crops import FILTERS
 from topfive.evaluation.counting import Split
+from topfive.loaders.datamodule import DataModule
 from topfive.problems import Problem
 from topfive.protocols import Protocol
 from topfive.results import Json
@@ -67,7 +68,7 @@ def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
     own = _own_data(config, asked, choices) if config else True
     if not config:
         trained.load(run, weights)  # raises what is to be said
-    data = build.data_module(config)
+    data = _data(config)
     names = data.dataset.classes
     if network is None:
         network = trained.load(run, weights, asked["model"], classes=len(names))
@@ -83,6 +84,13 @@ def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
         checkpoint=checkpoint,
         data_departures=data.departures,
     )
+
+
+def _data(config: dict[str, Any]) -> DataModule:
+    """A minival is held out from what trained, of which nothing is used here but by a candidate."""
+    candidate = config["data"].get("candidate")
+    held_out = {} if candidate else {"minival": 0}
+    return build.data_module({**config, "data": {**config["data"], **held_out}})
 
 
 def _own_data(config: dict[str, Any], asked: Mapping[str, Any], choices: Mapping[str, Any]) -> bool:
@@ -102,7 +110,6 @@ def _own_data(config: dict[str, Any], asked: Mapping[str, Any], choices: Mapping
         config["choices"]["data"] = chosen
     elif asked["data"]["root"] is not None:
         config["data"]["root"] = asked["data"]["root"]
-    config["data"]["minival"] = 0  # of the set that trained, which nothing of is used here
     return chosen is None or (chosen == before and chosen != "folder")
 
 
