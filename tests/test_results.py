@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from records import record
 
-from topfive import results
+import topfive.origin
 from topfive.intervals import over_seeds, wilson
+from topfive.origin import origin
 from topfive.problems import Problem
-from topfive.results import Member, Score, find, origin, read, write
+from topfive.results import Member, Score, find, read, write
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_the_origin_names_commit_and_dirt(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, os.devnull)
     code = tmp_path / "results.py"
     code.write_text("")
-    monkeypatch.setattr(results, "__file__", str(code))
+    monkeypatch.setattr(topfive.origin, "__file__", str(code))
 
     def git(*arguments: str) -> str:
         who = ["-c", "user.name=n", "-c", "user.email=e@example.org"]

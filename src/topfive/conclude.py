@@ -19,6 +19,7 @@ from topfive.evaluation import counting
 from topfive.evaluation.averages import Averages
 from topfive.evaluation.counting import Split
 from topfive.loaders.datamodule import DataModule
+from topfive.origin import origin
 from topfive.problems import Problem
 from topfive.report import table
 from topfive.runs import Run, identity
@@ -101,7 +102,7 @@ def record(
         wall_seconds=seconds,
         images_per_second=module.seen / seconds if seconds else None,
         selection=selection,
-        **results.origin(trainer.strategy.root_device.type == "cuda"),
+        **origin(trainer.strategy.root_device.type == "cuda"),
     )
     results.write(made, run.result)
     show([made])

@@ -13,6 +13,7 @@ from topfive import checkpoints, choice, conclude, results
 from topfive.departures import departures
 from topfive.evaluation.conclusion import merged
 from topfive.evaluation.subject import Subject
+from topfive.origin import origin
 from topfive.results import Json, Record, Score
 from topfive.runs import RESULT
 
@@ -55,7 +56,7 @@ def _made(subject: Subject, trainer: pl.Trainer) -> Record:
         started=finished,
         finished=finished,
         wall_seconds=0.0,
-        **results.origin(trainer.strategy.root_device.type == "cuda"),
+        **origin(trainer.strategy.root_device.type == "cuda"),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from topfive import results
+from topfive.origin import origin
 from topfive.predictions.aligned import Tested
 from topfive.predictions.ensemble import network
 from topfive.predictions.file import Predictions, file_name, write
@@ -66,7 +67,7 @@ def _record(mean: Predictions, tests: Sequence[Tested], path: Path) -> Record:
         finished=now,
         wall_seconds=0.0,
         path=path,
-        **results.origin(cuda=False),
+        **origin(cuda=False),
     )
 
 
