@@ -4,7 +4,6 @@ import io
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -269,32 +268,6 @@ def test_help_is_printed_without_importing_a_library(tmp_path: Path) -> None:
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "python -m topfive.report" in out.stdout
     assert out.stdout.endswith("status 0\n[]\n")
-
-
-def test_a_multirun_ends_with_the_table_of_the_runs_it_finished(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
-    before = datetime.now(UTC) - timedelta(minutes=1)
-    for name, changes in {
-        "before": {"finished": before.isoformat(timespec="seconds")},
-        "during": {
-            "model": "resnet32",
-            "options": {"depth": 32, "shortcut": "A"},
-            # A run that this multirun resumed has started before it.
-            "started": before.isoformat(timespec="seconds"),
-        },
-    }.items():
-        table = MultirunTable()
-        table.on_multirun_start(config)
-        (tmp_path / name).mkdir()
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        write(record(**{"finished": now} | changes), tmp_path / name / "result.json")
-    table.on_multirun_end(config)
-    out = capsys.readouterr().out
-    assert "resnet32, cifar10, one_view, test" in out
-    assert "resnet20" not in out
 
 
 def test_a_multirun_without_results_prints_nothing(
