@@ -48,6 +48,7 @@ def wait_for(log, text):
 def test_a_child_is_told_to_stop_once_however_often_it_is_asked(tmp_path):
     log = tmp_path / "log"
     child = Child(COMMAND, tmp_path, log)
+    child.start()
     wait_for(log, "listens")
     child.stop()
     child.stop()
@@ -59,6 +60,7 @@ def test_a_child_is_told_to_stop_once_however_often_it_is_asked(tmp_path):
 def test_the_signal_of_submitit_does_not_end_the_child(tmp_path):
     log = tmp_path / "log"
     child = Child(COMMAND, tmp_path, log)
+    child.start()
     wait_for(log, "listens")
     os.kill(child.process.pid, signal.SIGUSR2)
     child.stop()
@@ -67,7 +69,16 @@ def test_the_signal_of_submitit_does_not_end_the_child(tmp_path):
 
 def test_a_child_that_is_stopped_before_it_listens_is_preempted_too(tmp_path):
     child = Child([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, tmp_path / "log")
+    child.start()
     child.stop()
+    assert child.wait() == 75
+
+
+def test_a_child_that_is_stopped_before_it_starts_is_stopped_when_it_does(tmp_path):
+    child = Child([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path, tmp_path / "log")
+    child.stop()
+    child.wait_in_handler()  # there is nobody to wait for
+    child.start()
     assert child.wait() == 75
 
 
@@ -75,7 +86,7 @@ def test_a_child_outlives_nobody(tmp_path):
     log = tmp_path / "log"
     starts = (
         "import pathlib, sys, time; from topfive.launch.child import Child;"
-        f"Child({COMMAND!r}, pathlib.Path.cwd(), pathlib.Path({str(log)!r})); time.sleep(60)"
+        f"Child({COMMAND!r}, pathlib.Path.cwd(), pathlib.Path({str(log)!r})).start(); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", starts], cwd=tmp_path)
     wait_for(log, "listens")

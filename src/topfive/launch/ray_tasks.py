@@ -77,8 +77,9 @@ class RayJob:
 def train(command: list[str], folder: Path, log: Path) -> int:
     """In a worker of Ray: the exit status. Canceled, it lets train.py save first."""
     child = Child(command, folder, log)
+    child.start()
     try:
-        while child.process.poll() is None:
+        while child.lives:
             time.sleep(0.2)  # Ray cancels by an exception, which a longer call would not notice
     except BaseException:
         child.stop()

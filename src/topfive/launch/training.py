@@ -25,6 +25,7 @@ class Training:
     log: Path
     requeues: int = 0
     environment: dict[str, str] = field(default_factory=dict)
+    child: Child | None = field(default=None, init=False)
 
     def __call__(self) -> None:
         """Raises RuntimeError where train.py fails, so that the cluster knows."""
@@ -34,6 +35,7 @@ class Training:
         self.child = child = Child(self.command, self.folder, log)
         # In place of submitit's handler, which lets SIGTERM pass.
         signal.signal(signal.SIGTERM, lambda *_: child.stop())
+        child.start()
         status = child.wait()
         if status == PREEMPTED and rank == 0 and self.requeues:
             # submitit's handler calls checkpoint() and queues the job, of which this is a rank.
@@ -43,6 +45,7 @@ class Training:
 
     def checkpoint(self) -> DelayedSubmission:
         """The same command again, once train.py has saved; called in rank 0 only, which tells the others."""
-        self.child.stop()
-        self.child.wait_in_handler()
+        if self.child is not None:
+            self.child.stop()
+            self.child.wait_in_handler()
         return DelayedSubmission(replace(self, requeues=max(0, self.requeues - 1)))
