@@ -15,9 +15,9 @@ from hydra.utils import instantiate
 from topfive import ablations
 from topfive.architecture import architecture
 from topfive.config import compose
+from topfive.identity import identity
 from topfive.problems import Problem
 from topfive.published import load as published
-from topfive.runs import identity
 
 CLASSES = {"imagenet": 1000, "cifar10": 10, "cifar100": 100}
 NAMES = ablations.names()

@@ -126,7 +126,7 @@ def test_a_file_that_is_no_choice_is_a_problem(tmp_path: Path, content: str) -> 
 
 
 def test_candidates_and_the_final_run_are_one_group_and_different_runs() -> None:
-    from topfive.runs import identity
+    from topfive.identity import identity
 
     candidate = composed("model=allcnn_c", "sweep=lr", f"{RATE}=0.25", "seed=1")
     final = composed("model=allcnn_c", f"{RATE}=0.1")

@@ -14,8 +14,8 @@ from trace_losses import losses
 from topfive.config import compose
 from topfive.gradient_flow import COLUMNS, GradientFlow, gradient_flow
 from topfive.gradient_flow_chart import draw, spread
+from topfive.identity import identity
 from topfive.problems import Problem
-from topfive.runs import identity
 
 # A residual network of 8 layers: the stem, three units of two, the classes.
 SMALL = [

@@ -23,11 +23,12 @@ from records import record
 
 from topfive import locks
 from topfive.config import compose
+from topfive.identity import identity
 from topfive.job import taken
 from topfive.outcomes import Outcome, state
 from topfive.problems import Diverged, Problem
 from topfive.results import write
-from topfive.runs import Run, identity
+from topfive.runs import Run
 from topfive.session import Interrupted
 
 
@@ -77,7 +78,7 @@ CHILD = """
     import json, os, sys, time
     from pathlib import Path
     from topfive import locks
-    from topfive.runs import identity
+    from topfive.identity import identity
 
     which = identity(json.loads(Path("config.json").read_text()))
     with locks.held(Path("runs").absolute(), which) as lock:

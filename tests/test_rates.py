@@ -2,9 +2,9 @@ import pytest
 
 from topfive.clock import Clock
 from topfive.config import compose
+from topfive.identity import subject
 from topfive.problems import Problem
 from topfive.rates import Rates, listens
-from topfive.runs import subject
 
 CLOCK = Clock(images=100, batch=10)
 DIVIDE = {"_target_": "topfive.schedules.Divide", "rate": 0.5, "at": {"iterations": [10]}}

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from topfive.config import compose
+from topfive.identity import flatten, identity
 from topfive.problems import Problem
-from topfive.runs import flatten, identity, read_config, start, take_back
+from topfive.runs import read_config, start, take_back
 
 
 @pytest.fixture(scope="module")

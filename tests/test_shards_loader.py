@@ -20,6 +20,7 @@ from topfive.config import compose
 from topfive.crops import AreaAspect, ShorterSide
 from topfive.datasets import folders, shards
 from topfive.departures import departures
+from topfive.identity import identity
 from topfive.lanes import LaneOrder
 from topfive.loaders import torch_loader
 from topfive.loaders.batch import UNREADABLE, Batch
@@ -28,7 +29,6 @@ from topfive.loaders.shards_loader import ShardTraining
 from topfive.order import Share
 from topfive.problems import Problem
 from topfive.protocols import TenCrop
-from topfive.runs import identity
 
 pytest.importorskip("webdataset", reason="needs the extra webdataset")
 

@@ -18,6 +18,7 @@ from topfive.clock import Clock
 from topfive.curve import Curve
 from topfive.datasets import Dataset
 from topfive.gradient_flow import gradient_flow
+from topfive.identity import identity
 from topfive.loaders.betons import in_betons
 from topfive.loaders.datamodule import DataModule, LoaderSettings
 from topfive.loaders.shards import in_shards
@@ -25,7 +26,7 @@ from topfive.loggers import loggers
 from topfive.problems import Problem
 from topfive.progress import Progress
 from topfive.rates import listens
-from topfive.runs import CHECKPOINT, Run, identity
+from topfive.runs import CHECKPOINT, Run
 from topfive.sizes import refuse_smaller_views, sizes_of_views
 from topfive.world import Guard
 

@@ -81,7 +81,7 @@ def is_candidate(record: Record) -> bool:
 
 def group(config: Mapping[str, Any], key: str) -> str:
     """Twelve hexadecimal digits that runs share which differ in `key`, seed and being candidates only."""
-    from topfive.runs import digest, subject
+    from topfive.identity import digest, subject
 
     common = copy.deepcopy(subject(config))
     del common["seed"]

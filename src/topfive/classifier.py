@@ -59,9 +59,9 @@ class Tally:
         total, top1, top5, unreadable = (value.double() for value in sums)
         self.sums += torch.stack([total, n - top1, n - top5, torch.full_like(total, n), unreadable])
 
-    def total(self, reduce: Any) -> Count:
-        """Over all devices: `reduce` sums a tensor over them."""
-        loss, top1, top5, n, unreadable = reduce(self.sums.clone()).tolist()
+    def count(self, sums: Tensor) -> Count:
+        """What `sums`, those of all devices, say."""
+        loss, top1, top5, n, unreadable = sums.tolist()
         return Count(
             loss,
             round(top1),
@@ -205,7 +205,7 @@ class Classifier(pl.LightningModule):
             self._close_window(time.perf_counter() - since)
 
     def _close_window(self, seconds: float) -> None:
-        count = self.window.total(self._sum)
+        count = self._count(self.window)
         self.last_window = count.rates()
         self.spent_seconds += seconds
         if not torch.tensor(self.last_window["loss"]).isfinite():
@@ -253,7 +253,7 @@ class Classifier(pl.LightningModule):
         self.tallies[dataloader_idx].add(loss, mean, batch.labels)
 
     def on_validation_end(self) -> None:
-        self.scores = [tally.total(self._sum) for tally in self.tallies]
+        self.scores = [self._count(tally) for tally in self.tallies]
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
         names: tuple[str, ...] = self.trainer.datamodule.watched_splits  # type: ignore[attr-defined]
@@ -268,11 +268,12 @@ class Classifier(pl.LightningModule):
     # -- state ------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        count = self.window.total(self._sum)
+        window = self._sum(self.window.sums)
+        count = self.window.count(window)
         # What was learned from holes, as where the drive has gone, is not kept: a resume begins before them.
         self._refuse_unreadable(self.seen + count.n, self.missed + count.unreadable)
         checkpoint["schedule"] = self.schedule.state()
-        checkpoint["window"] = self._sum(self.window.sums.clone()).cpu()
+        checkpoint["window"] = window.cpu()
         running = time.perf_counter() - self.window_start[0]
         checkpoint["spent"] = (self.started, self.spent_seconds + running)
         checkpoint["images"] = (self.seen, self.missed)
@@ -287,8 +288,12 @@ class Classifier(pl.LightningModule):
         # Checkpoints of older runs were made without it.
         self.last_window = checkpoint.get("last_window", {})
 
+    def _count(self, tally: Tally) -> Count:
+        return tally.count(self._sum(tally.sums))
+
     def _sum(self, tensor: Tensor) -> Tensor:
-        total: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="sum")
+        """Over all devices, in a tensor of its own."""
+        total: Tensor = self.trainer.strategy.reduce(tensor.clone(), reduce_op="sum")
         return total
 
     def _write(self, split: str, values: dict[str, float]) -> None:

@@ -18,11 +18,12 @@ from topfive.departures import departures
 from topfive.evaluation import counting
 from topfive.evaluation.averages import Averages
 from topfive.evaluation.counting import Split
+from topfive.identity import identity
 from topfive.loaders.datamodule import DataModule
 from topfive.origin import origin
 from topfive.problems import Problem
 from topfive.report import table
-from topfive.runs import Run, identity
+from topfive.runs import Run
 from topfive.trained import Trained
 from topfive.wandb_row import log_row
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from topfive import predecessors
 from topfive.config import compose
+from topfive.identity import flatten, subject
 from topfive.published import data_sets, recipes
-from topfive.runs import flatten, subject
 
 
 def departures(config: Mapping[str, Any], selection: Mapping[str, Any] | None = None) -> list[str]:

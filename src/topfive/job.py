@@ -10,19 +10,10 @@ from hydra.conf import HydraConf
 from hydra.types import RunMode
 
 from topfive import locks, outcomes
+from topfive.identity import identity
 from topfive.outcomes import Outcome
 from topfive.problems import Problem, problem_in
-from topfive.runs import (
-    AUTO,
-    SWEEP,
-    Run,
-    first_process,
-    home,
-    identity,
-    remove_empty,
-    start,
-    take_back,
-)
+from topfive.runs import AUTO, SWEEP, Run, first_process, home, remove_empty, start, take_back
 
 
 @contextmanager
@@ -44,7 +35,7 @@ def taken(config: Mapping[str, Any], hydra: HydraConf) -> Iterator[Run | None]:
             over = _elsewhere(config, output, sweeps)
         if over is not None or lock is None:
             assert over is not None
-            print(_line(over), flush=True)
+            print(over.line, flush=True)
             remove_empty(Path(output))  # perhaps that of who trains it
             yield None
             return
@@ -72,8 +63,7 @@ def _over(config: Mapping[str, Any], output: Path) -> Outcome | None:
     if config["resume"] not in (AUTO, SWEEP):
         return None
     over = outcomes.ended(config, output)
-    again = over.state == "failed" and (config["retry"] or config["resume"] == AUTO)
-    return None if over.state == "open" or again else over
+    return None if over.calls_for_work(config["retry"] or config["resume"] == AUTO) else over
 
 
 def _elsewhere(config: Mapping[str, Any], output: str, sweeps: bool) -> Outcome:
@@ -81,23 +71,11 @@ def _elsewhere(config: Mapping[str, Any], output: str, sweeps: bool) -> Outcome:
     running = outcomes.running(signed)
     if sweeps:
         return running
+    where = "" if running.where is None else f", in {os.path.relpath(running.where)}"
     raise Problem(
-        f"this run is being trained by {running.why}, in {_shown(running.where)}: wait for its end, or "
+        f"this run is being trained by {running.why}{where}: wait for its end, or "
         f"stop it and continue with resume=auto. Another seed is another run."
     )
-
-
-def _line(over: Outcome) -> str:
-    where = _shown(over.where)
-    if over.state == "done":
-        return f"done before: {where}; to do it again, delete that"
-    if over.state == "running":
-        return f"running elsewhere: {where}, {over.why}; it is left to that"
-    return f"failed before: {where}: {over.why.rstrip('.')}; retry=true tries it again"
-
-
-def _shown(where: Path | None) -> str:
-    return "a place unknown" if where is None else os.path.relpath(where)
 
 
 def _says_something(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """What became of a job: the record of its run, a note that it failed, or the lock of who trains it now."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from topfive import choice, locks, results, whole_files
+from topfive.identity import identity
 from topfive.problems import Diverged, Problem
-from topfive.runs import identity, take_back
+from topfive.runs import take_back
 
 FAILED = "failed.json"
 
@@ -27,6 +29,20 @@ class Outcome:
     where: Path | None = None
     why: str = ""
     when: str = ""
+
+    def calls_for_work(self, retry: bool) -> bool:
+        """Whether there is something to do; `retry`: also where it failed."""
+        return self.state == "open" or (self.state == "failed" and retry)
+
+    @property
+    def line(self) -> str:
+        """Why it is left alone where it is."""
+        where = "a place unknown" if self.where is None else os.path.relpath(self.where)
+        if self.state == "done":
+            return f"done before: {where}; to do it again, delete that"
+        if self.state == "running":
+            return f"running elsewhere: {where}, {self.why}; it is left to that"
+        return f"failed before: {where}: {self.why.rstrip('.')}; retry=true tries it again"
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Selection(Callback):
     ) -> None:
         from topfive import choice
         from topfive.config import settle
-        from topfive.runs import identity
+        from topfive.identity import identity
 
         self.task = task_function
         hydra = config.hydra

@@ -1,8 +1,8 @@
 """The lists of jobs behind sweep=table, sweep=cifar and sweep=ablations."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -64,20 +64,13 @@ def listing(
     context: HydraContext, master: DictConfig, jobs: Sequence[Sequence[str]], first: int
 ) -> Iterator[str]:
     """A line for each job, numbered from `first`: what became of it so far, and its overrides."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import open_dict
-
-    from topfive.config import settle
+    from topfive.launch.jobs import job
     from topfive.outcomes import state
 
     for number, overrides in enumerate(jobs, first):
-        config = context.config_loader.load_sweep_config(master, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
-        HydraConfig.instance().set_config(config)
-        output = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
-        outcome = state(settle(config, config.hydra.runtime.choices), output)
-        where = f" {outcome.where}" if outcome.where else ""
+        one = job(context, master, overrides, number)
+        outcome = state(one.config, one.directory)
+        where = f" {os.path.relpath(outcome.where)}" if outcome.where else ""
         yield f"#{number} {' '.join(filter_overrides(overrides))}: {outcome.state}{where}"
 
 

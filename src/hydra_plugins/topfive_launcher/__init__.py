@@ -5,6 +5,7 @@ heavy at its top. Their keys are in conf/hydra/launcher, what they do in topfive
 """
 
 import sys
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,9 @@ class JobLauncher(Launcher):
         except Problem as problem:
             sys.exit(f"train.py: {problem}")
 
+    @abstractmethod
     def engine(self) -> "Engine":
-        raise NotImplementedError
+        """What runs the jobs."""
 
 
 class LocalLauncher(JobLauncher):

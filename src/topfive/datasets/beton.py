@@ -5,7 +5,6 @@ NAME.beton.json   of which files it was made, how they are kept, what was found 
 NAME.beton.npz    of every image: file name, size of that file, row in the .beton, checksum
 """
 
-import hashlib
 import io
 import json
 import zlib
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from topfive.datasets import beton_format
-from topfive.datasets.images import MODES, Unreadable
+from topfive.datasets.images import MODES, Unreadable, decoded, fingerprint
 from topfive.problems import Problem
 
 SCHEMA = 1
@@ -63,16 +62,12 @@ class Beton:
         if zlib.crc32(content) != self.checksums[index]:
             raise Unreadable(f"{self.name(index)}: {CHANGED}")
         entry = self.index.samples["f0"][self.rows[index]]
+        if entry["mode"] != beton_format.RAW:
+            return decoded(io.BytesIO(content), self.channels, self.name(index))
         try:
-            if entry["mode"] == beton_format.RAW:
-                size = int(entry["width"]), int(entry["height"])
-                whole = Image.frombytes("RGB", size, content)
-                return whole.convert(MODES[self.channels])
-            with Image.open(io.BytesIO(content)) as image:
-                return image.convert(MODES[self.channels])
-        except (
-            Exception
-        ) as error:  # Pillow's decoders raise whatever the bytes make them stumble over
+            size = int(entry["width"]), int(entry["height"])
+            return Image.frombytes("RGB", size, content).convert(MODES[self.channels])
+        except ValueError as error:
             raise Unreadable(f"{self.name(index)}: {error}") from error
 
     def take(self, indices: np.ndarray) -> "Beton":
@@ -98,12 +93,8 @@ class Beton:
 
     def fingerprint(self) -> str:
         """That of the files it was made of, and where the pixels are not theirs, of how they are kept."""
-        digest = hashlib.sha256(MODES[self.channels].encode())
-        for file, label, size in zip(self.files, self.labels, self.lengths, strict=True):
-            digest.update(f"{file}\t{label}\t{size}\n".encode())
-        if self.storage not in EXACT:
-            digest.update(self.storage.encode())
-        return digest.hexdigest()[:16]
+        kept = "" if self.storage in EXACT else self.storage
+        return fingerprint(self.channels, self.files, self.labels, self.lengths, kept)
 
     def changed(self) -> Iterator[tuple[int, bool]]:
         """(index, whether its bytes are no longer those that were written), image by image."""

@@ -1,7 +1,8 @@
 """Two of the ways in which a set holds its images: all pixels in memory, or photographs on disk."""
 
 import hashlib
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -128,14 +129,7 @@ class Photographs:
     def read(self, index: int) -> Image.Image:
         """Image `index`, decoded; raises Unreadable for a truncated file or one that is no image."""
         path = self.root / self.files[index]
-        try:
-            with Image.open(path) as image:
-                return image.convert(MODES[self.channels])
-        except (
-            Exception
-        ) as error:  # Pillow's decoders raise whatever the bytes make them stumble over
-            reason = "is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
-            raise Unreadable(f"{path}: {reason}") from error
+        return decoded(path, self.channels, str(path))
 
     def take(self, indices: np.ndarray) -> "Photographs":
         """A part of the images."""
@@ -156,10 +150,8 @@ class Photographs:
 
     def fingerprint(self) -> str:
         """A digest that changes with any file's name, class or size, and with the channels."""
-        digest = hashlib.sha256(MODES[self.channels].encode())
-        for file, label in zip(self.files, self.labels, strict=True):
-            digest.update(f"{file}\t{label}\t{(self.root / file).stat().st_size}\n".encode())
-        return digest.hexdigest()[:16]
+        sizes = ((self.root / file).stat().st_size for file in self.files)
+        return fingerprint(self.channels, self.files, self.labels, sizes)
 
 
 @dataclass(frozen=True)
@@ -174,3 +166,24 @@ class Dataset:
     train: Images
     reported: Images
     reported_name: str
+
+
+def decoded(source: Path | io.BytesIO, channels: int, name: str) -> Image.Image:
+    """What Pillow makes of an image file in gray (1) or color (3); raises Unreadable, with `name`, where nothing."""
+    try:
+        with Image.open(source) as image:
+            return image.convert(MODES[channels])
+    except Exception as error:  # Pillow's decoders raise whatever the bytes make them stumble over
+        reason = "is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise Unreadable(f"{name}: {reason}") from error
+
+
+def fingerprint(
+    channels: int, files: Sequence[str], labels: np.ndarray, sizes: Iterable[int], kept: str = ""
+) -> str:
+    """A digest of image files by name, class and size in bytes; `kept`: as what, where not as they were."""
+    digest = hashlib.sha256(MODES[channels].encode())
+    for file, label, size in zip(files, labels, sizes, strict=True):
+        digest.update(f"{file}\t{label}\t{size}\n".encode())
+    digest.update(kept.encode())
+    return digest.hexdigest()[:16]

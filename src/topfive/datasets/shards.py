@@ -5,7 +5,6 @@ NAME.shards/index.npz    of every image: file name, size, label, shard, place in
 NAME.shards/*.tar        of every image its file and its label: 00000017.jpeg, 00000017.cls
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from topfive.datasets import shard_streams
-from topfive.datasets.images import MODES, Unreadable
+from topfive.datasets.images import decoded, fingerprint
 from topfive.problems import Problem
 
 SCHEMA = 1
@@ -123,15 +122,7 @@ class Shards:
 
     def read(self, index: int) -> Image.Image:
         """Image `index` as Pillow decodes it; raises Unreadable where it does not, Problem as `content`."""
-        content = self.content(index)
-        try:
-            with Image.open(io.BytesIO(content)) as image:
-                return image.convert(MODES[self.channels])
-        except (
-            Exception
-        ) as error:  # Pillow's decoders raise whatever the bytes make them stumble over
-            reason = "is not an image" if isinstance(error, UnidentifiedImageError) else str(error)
-            raise Unreadable(f"{self.name(index)}: {reason}") from error
+        return decoded(io.BytesIO(self.content(index)), self.channels, self.name(index))
 
     def take(self, indices: np.ndarray) -> "Shards":
         """A part of the images."""
@@ -153,10 +144,7 @@ class Shards:
 
     def fingerprint(self) -> str:
         """That of the files they were made of."""
-        digest = hashlib.sha256(MODES[self.channels].encode())
-        for file, label, size in zip(self.files, self.labels, self.lengths, strict=True):
-            digest.update(f"{file}\t{label}\t{size}\n".encode())
-        return digest.hexdigest()[:16]
+        return fingerprint(self.channels, self.files, self.labels, self.lengths)
 
 
 def report_of(folder: Path) -> Path:

@@ -20,12 +20,12 @@ from topfive.evaluation.cost import Cost, cost, seconds
 from topfive.evaluation.evaluator import Evaluator
 from topfive.evaluation.parts import Parts
 from topfive.evaluation.sources import Sourced, Sources, loader
+from topfive.identity import digest
 from topfive.loaders.datamodule import LoaderSettings
 from topfive.predictions import Predictions
 from topfive.problems import Problem
 from topfive.protocols import Protocol
 from topfive.results import Json, Score
-from topfive.runs import digest
 from topfive.trained import Trained
 
 ROUNDING = "resized sides to the nearest pixel, half up; offsets of views down"

@@ -13,11 +13,12 @@ from topfive import build, trained
 from topfive.config import CONF, options
 from topfive.crops import FILTERS
 from topfive.evaluation.counting import Split
+from topfive.identity import digest, identity
 from topfive.loaders.datamodule import DataModule
 from topfive.problems import Problem
 from topfive.protocols import Protocol
 from topfive.results import Json
-from topfive.runs import CHECKPOINT, RESULT, checkpoint_of, digest, identity, read_config
+from topfive.runs import CHECKPOINT, RESULT, checkpoint_of, read_config
 from topfive.trained import Trained
 
 FOREIGN = Path("outputs") / "foreign"

@@ -72,12 +72,20 @@ def composed(
     context: HydraContext, master: DictConfig, overrides: Sequence[Sequence[str]], first: int
 ) -> list[Job]:
     """The jobs of a multirun, numbered from `first`. Raises Problem where one of them cannot be."""
+    jobs = [job(context, master, one, number) for number, one in enumerate(overrides, first)]
+    for one in jobs:
+        if one.config["resume"] not in (None, AUTO, SWEEP):
+            raise Problem(
+                f"resume={one.config['resume']}: a job of a launcher goes on where it was, however often it starts. "
+                f"Leave resume out, and delete what is to be done again."
+            )
+    return jobs
+
+
+def job(context: HydraContext, master: DictConfig, overrides: Sequence[str], number: int) -> Job:
+    """One job of a multirun. Raises Problem where it cannot be."""
     setup_globals()
-    return [_job(context, master, list(one), first + k) for k, one in enumerate(overrides)]
-
-
-def _job(context: HydraContext, master: DictConfig, overrides: list[str], number: int) -> Job:
-    config = context.config_loader.load_sweep_config(master, overrides)
+    config = context.config_loader.load_sweep_config(master, list(overrides))
     with open_dict(config):
         config.hydra.job.id = config.hydra.job.num = number
     with current(config):
@@ -85,11 +93,6 @@ def _job(context: HydraContext, master: DictConfig, overrides: list[str], number
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(directory)
         settled = settle(config, config.hydra.runtime.choices)
-    if settled["resume"] not in (None, AUTO, SWEEP):
-        raise Problem(
-            f"resume={settled['resume']}: a job of a launcher goes on where it was, however often it starts. Leave "
-            f"resume out, and delete what is to be done again."
-        )
     return Job(number, config, settled, directory)
 
 

@@ -15,7 +15,7 @@ from hydra.types import TaskFunction
 from topfive.launch.child import last_line
 from topfive.launch.engine import Engine, Submitted
 from topfive.launch.jobs import Job, current
-from topfive.outcomes import Outcome, state
+from topfive.outcomes import state
 from topfive.problems import Problem
 from topfive.session import CTRL_C, PREEMPTED, StopSignals
 
@@ -62,10 +62,10 @@ class Sweep:
             with current(job.composed):
                 self.callbacks.on_job_start(config=job.composed, task_function=self.task)
             before = state(job.config, job.directory)
-            if before.state == "open" or (before.state == "failed" and job.config.get("retry")):
+            if before.calls_for_work(job.config["retry"]):
                 open_jobs.append(job)
             else:
-                self._say(f"job {job.number} {_before(before)}")
+                self._say(f"job {job.number} {before.line}")
                 self._end(job, None)
         submitted = self.engine.submit(open_jobs) if open_jobs else []
         self._say(f"{len(open_jobs)} of {len(jobs)} jobs started")
@@ -116,12 +116,3 @@ class Sweep:
 
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
-
-
-def _before(outcome: Outcome) -> str:
-    where = "" if outcome.where is None else f": {os.path.relpath(outcome.where)}"
-    if outcome.state == "done":
-        return f"done before{where}; to do it again, delete that"
-    if outcome.state == "running":
-        return f"is being run by {outcome.why}{where}"
-    return f"failed before{where}: {outcome.why}; to try it again, retry=true"

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from topfive import results
+from topfive.identity import digest
 from topfive.origin import origin
 from topfive.predictions.aligned import Tested
 from topfive.predictions.ensemble import network
 from topfive.predictions.file import Predictions, file_name, write
 from topfive.problems import Problem
 from topfive.results import FILE_NAME, Json, Member, Record
-from topfive.runs import digest
 
 
 def write_record(mean: Predictions, tests: Sequence[Tested], folder: Path) -> Record:

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from topfive.identity import flatten, subject
 from topfive.inspect.table import Table
 from topfive.problems import Problem
 from topfive.report.compare.sides import Side
 from topfive.results import Record
-from topfive.runs import flatten, subject
 
 CHOICES = ("model", "recipe", "data", "protocol", "ablation")
 ABSENT = "—"
@@ -62,7 +62,7 @@ def _decisive(config: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """As runs.flatten; a list of dictionaries, such as the transforms, by the number of each."""
+    """As identity.flatten; a list of dictionaries, such as the transforms, by the number of each."""
     flat: dict[str, Any] = {}
     for key, value in flatten(tree).items():
         if isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
