@@ -21,7 +21,7 @@ from topfive.datasets import Photographs
 from topfive.loaders import torch_loader
 from topfive.loaders.batch import UNREADABLE
 from topfive.order import Share, TrainingOrder
-from topfive.protocols import OneCrop, TenCrop
+from topfive.protocols import OneCrop, WarpedCrop
 
 pytest.importorskip("jpeg_tiles", reason="needs the extra ffcv")
 pytest.importorskip("ffcv", reason="needs the extra ffcv")
@@ -138,7 +138,7 @@ def test_two_epochs_of_all_ranks_hold_every_sample_twice(split, world):
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 10])
-@pytest.mark.parametrize("protocol", [OneCrop(48, 64), TenCrop(48, 64)])
+@pytest.mark.parametrize("protocol", [OneCrop(48, 64), WarpedCrop(48, 64)])
 def test_evaluation_counts_every_sample_once(split, photographs, world, protocol):
     """FFCV would pad the last batch, and the last rank."""
     seen = []

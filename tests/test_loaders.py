@@ -14,7 +14,7 @@ from topfive.loaders.batch import UNREADABLE, Batch
 from topfive.loaders.memory_loader import MemoryEvaluation, MemoryTraining
 from topfive.loaders.torch_loader import TrainingViews, evaluation, training, workers
 from topfive.order import Share, TrainingOrder
-from topfive.protocols import OneCrop, OneView, TenCrop
+from topfive.protocols import OneCrop, OneView
 
 CPU = torch.device("cpu")
 CIFAR = Shift(16, by=4, flip=True)
@@ -203,7 +203,7 @@ def test_evaluation_sees_every_sample_exactly_once(world: int, memory: bool) -> 
         batches += mine
     whole = joined(batches)
     assert sorted(whole.index.tolist()) == ids.tolist()
-    assert np.array_equal(whole.images[:, 0], images.pixels[whole.index])
+    assert np.array_equal(whole.images, images.pixels[whole.index])
     assert np.array_equal(whole.labels, images.labels[whole.index])
     assert not whole.flip.any()
 
@@ -221,17 +221,6 @@ def test_both_loaders_evaluate_alike(size: int) -> None:
     assert_same(list(memory), list(evaluation(images, ids, OneView(size), 4, Share(), 0, False)))
 
 
-def test_the_views_of_an_image_count_towards_the_evaluation_batch(class_folders: Path) -> None:
-    images = folders.load(str(class_folders)).train
-    protocol = TenCrop(32, 40)
-    shapes = [
-        b.images.shape for b in evaluation(images, np.arange(7), protocol, 40, Share(), 0, False)
-    ]
-    assert shapes == [(4, 10, 3, 32, 32), (3, 10, 3, 32, 32)]
-    tiny = evaluation(images, np.arange(7), protocol, 1, Share(), 0, False)
-    assert len(tiny) == 7
-
-
 def test_an_unreadable_file_is_black_unlabeled_and_named(
     class_folders: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -244,7 +233,7 @@ def test_an_unreadable_file_is_black_unlabeled_and_named(
     assert "train/ant/1.JPEG" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        views = evaluation(images, np.arange(7), TenCrop(32, 40), 40, Share(), 0, False)
+        views = evaluation(images, np.arange(7), OneCrop(32, 40), 40, Share(), 0, False)
         evaluated = joined(views)
     assert "train/ant/1.JPEG" in caplog.text
     for whole in (trained, evaluated):

@@ -141,7 +141,7 @@ def test_the_record_and_a_later_test_are_under_the_exact_statistics(tmp_path, mo
         for reset in change:
             reset(module)
         data.trainer = trainer
-        trainer.validate(module, data.reported_loader(data.protocol), verbose=False)
+        trainer.validate(module, data.val_dataloader(), verbose=False)
         return module.scores[0]
 
     def forget(module):

@@ -28,7 +28,7 @@ from topfive.loaders.shards import in_shards
 from topfive.loaders.shards_loader import ShardTraining
 from topfive.order import Share
 from topfive.problems import Problem
-from topfive.protocols import TenCrop
+from topfive.protocols import OneCrop
 
 pytest.importorskip("webdataset", reason="needs the extra webdataset")
 
@@ -321,7 +321,7 @@ def test_leaving_early_leaves_no_process(images) -> None:
 def test_evaluation_sees_every_sample_of_shards_exactly_once(root, world) -> None:
     reported, ids = shards.load(root / "val.shards"), np.arange(11)
     photographs = folders.load(str(root)).reported
-    settings = (ids, TenCrop(32, 40), 20)
+    settings = (ids, OneCrop(32, 40), 20)
     seen = []
     for rank in range(world):
         share = Share(rank, world)

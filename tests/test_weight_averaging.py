@@ -126,7 +126,7 @@ def test_the_record_and_a_later_test_are_of_the_average(tmp_path, monkeypatch):
     module = build.classifier(config, data, trainer, trained=True)
     module.load_state_dict(torch.load(run / "last.ckpt", weights_only=True)["state_dict"])
     data.trainer = trainer
-    trainer.validate(module, data.reported_loader(data.protocol), verbose=False)
+    trainer.validate(module, data.val_dataloader(), verbose=False)
     assert module.scores[0].top1 == record["scores"][0]["top1_errors"]
     assert equal(saved(run), copy_of(module))
     assert "averaging_state" not in torch.load(run / "last.ckpt", weights_only=True)

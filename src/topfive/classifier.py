@@ -241,16 +241,13 @@ class Classifier(pl.LightningModule):
         self.tallies = [Tally(self.device, self.num_classes) for _ in range(count)]
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        views = batch.images.shape[1]
-        scores = self(batch.images.flatten(0, 1))
+        scores = self(batch.images)
         if not scores.isfinite().all():
             raise Diverged(
                 "the network's scores are not finite: this checkpoint or run has diverged."
             )
-        loss = self.loss(scores, batch.labels.repeat_interleave(views))
-        # The papers average probabilities over the views.
-        mean = scores.unflatten(0, (-1, views)).softmax(2).mean(1) if views > 1 else scores
-        self.tallies[dataloader_idx].add(loss, mean, batch.labels)
+        loss = self.loss(scores, batch.labels)
+        self.tallies[dataloader_idx].add(loss, scores, batch.labels)
 
     def on_validation_end(self) -> None:
         self.scores = [self._count(tally) for tally in self.tallies]

@@ -207,7 +207,8 @@ class DataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[Iterable[Batch]]:
         protocol = watched(self.protocol, self.crop.size)
-        loaders = [self.reported_loader(protocol)]
+        reported = self.dataset.reported
+        loaders = [self._evaluation(reported, np.arange(len(reported)), protocol)]
         if len(self.watched_splits) > 1:
             loaders.append(self._evaluation(self.dataset.train, self.minival_ids, protocol))
         return loaders
@@ -218,11 +219,6 @@ class DataModule(pl.LightningDataModule):
         if self.candidate:
             return (MINIVAL,)
         return ("reported", MINIVAL) if len(self.minival_ids) else ("reported",)
-
-    def reported_loader(self, protocol: SquareViews) -> Iterable[Batch]:
-        """The set that errors are reported on, under `protocol`."""
-        reported = self.dataset.reported
-        return self._evaluation(reported, np.arange(len(reported)), protocol)
 
     def _evaluation(
         self, images: Images, ids: np.ndarray, protocol: SquareViews

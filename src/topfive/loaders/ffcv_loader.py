@@ -10,7 +10,7 @@ from topfive.crops import Crop
 from topfive.datasets.beton import Beton
 from topfive.loaders.batch import Batch
 from topfive.loaders.ffcv_epoch import Loader
-from topfive.loaders.native_views import EvaluationViews, TrainingViews, slices
+from topfive.loaders.native_views import TrainingViews, WatchedViews, slices
 from topfive.loaders.torch_loader import Addresses, Sizes
 from topfive.order import Share, TrainingOrder
 from topfive.protocols import SquareViews
@@ -44,7 +44,7 @@ class FFCVTraining:
 
 
 class FFCVEvaluation:
-    """Every sample of `ids` exactly once over all devices, in all views of a protocol."""
+    """Every sample of `ids` exactly once over all devices, in the view of a protocol of one."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class FFCVEvaluation:
         threads: int,
         device: torch.device,
     ):
-        self.mine, self.size = ids[share.rank :: share.world], max(1, batch // protocol.views)
-        self.images, self.views = images, EvaluationViews(images, protocol, threads, device)
+        self.mine, self.size = ids[share.rank :: share.world], batch
+        self.images, self.views = images, WatchedViews(images, protocol, threads, device)
 
     def __len__(self) -> int:
         return -(-len(self.mine) // self.size)

@@ -101,5 +101,4 @@ class MemoryEvaluation:
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self.ids), self.size):
             index = torch.from_numpy(self.ids[start : start + self.size]).to(self.labels.device)
-            views = self.windows[index, :, 0, 0][:, None]
-            yield still(views, self.labels[index], index)
+            yield still(self.windows[index, :, 0, 0], self.labels[index], index)

@@ -46,16 +46,14 @@ class NativeViews:
         self,
         file: np.ndarray,
         index: np.ndarray,
-        boxes: Sequence[Sequence[Box]],
+        boxes: Sequence[Box],
         size: int,
         resizes: bool,
     ) -> tuple[Tensor, Tensor]:
-        """(views, labels) of images `index`: uint8 (images, boxes, 3, size, size) and int64 (images,)."""
-        views = len(boxes[0])
+        """(views, labels), a box of every image `index`: uint8 (images, 3, size, size) and int64 (images,)."""
         pinned = self.device.type == "cuda"
-        out = torch.empty((len(index), views, 3, size, size), dtype=torch.uint8, pin_memory=pinned)
-        flat = [box for of_one in boxes for box in of_one]
-        filters = [jpeg_tiles.FILTERS.index(b.filter if resizes else "copy") for b in flat]
+        out = torch.empty((len(index), 3, size, size), dtype=torch.uint8, pin_memory=pinned)
+        filters = [jpeg_tiles.FILTERS.index(b.filter if resizes else "copy") for b in boxes]
         changed = self._changed(file, index)
         pointers = self.pointers[index]
         pointers[changed] = NO_BYTES
@@ -66,11 +64,11 @@ class NativeViews:
             widths=self.widths[index],
             heights=self.heights[index],
             raw=self.raw[index],
-            boxes=np.array([box[:4] for box in flat], np.float64),
+            boxes=np.array([box[:4] for box in boxes], np.float64),
             filters=np.array(filters, np.uint8),
-            mirrored=np.array([box.flip for box in flat], np.uint8),
-            out=out.numpy(),
-            views=views,
+            mirrored=np.array([box.flip for box in boxes], np.uint8),
+            out=out.numpy()[:, None],
+            views=1,
             size=size,
         )
         labels = torch.from_numpy(self.images.labels[index])
@@ -120,19 +118,17 @@ class TrainingViews(NativeViews):
         u = streams.uniform(self.seed, self.crop_purpose, epoch, draw, crop.draws)
         shapes = list(zip(self.heights[index].tolist(), self.widths[index].tolist(), strict=True))
         boxes = [crop(*shape, numbers) for shape, numbers in zip(shapes, u.tolist(), strict=True)]
-        views, labels = self.cut(file, index, [[box] for box in boxes], crop.size, crop.resizes)
+        views, labels = self.cut(file, index, boxes, crop.size, crop.resizes)
         places = [crop.place(*shape, box) for shape, box in zip(shapes, boxes, strict=True)]
         where = torch.tensor([(*p, b.flip) for p, b in zip(places, boxes, strict=True)])
         where[labels == UNREADABLE] = 0
         left, top, flip = where.T
         index_, copy_, epoch_ = (torch.from_numpy(of) for of in (index, copy, epoch))
-        return self.placed(
-            Batch(views[:, 0], labels, index_, copy_, epoch_, left, top, flip.bool())
-        )
+        return self.placed(Batch(views, labels, index_, copy_, epoch_, left, top, flip.bool()))
 
 
-class EvaluationViews(NativeViews):
-    """All views of a protocol, of the images with the given numbers."""
+class WatchedViews(NativeViews):
+    """The view of a protocol of one, of the images with the given numbers."""
 
     def __init__(self, images: Beton, protocol: SquareViews, *where: Any):
         super().__init__(images, *where)
@@ -140,7 +136,7 @@ class EvaluationViews(NativeViews):
 
     def __call__(self, index: np.ndarray, file: np.ndarray) -> Batch:
         shapes = zip(self.heights[index].tolist(), self.widths[index].tolist(), strict=True)
-        boxes = [self.protocol(*shape) for shape in shapes]
+        boxes = [box for shape in shapes for box in self.protocol(*shape)]
         views, labels = self.cut(file, index, boxes, self.protocol.size, self.protocol.resizes)
         return self.placed(still(views, labels, torch.from_numpy(index)))
 

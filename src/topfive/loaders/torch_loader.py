@@ -25,7 +25,7 @@ Address = tuple[int, int, int] | tuple[int, int, int, int]
 Augment = Callable[[np.ndarray, int, int, int], np.ndarray]  # (view, seed, epoch, sample) to a view
 Sizes = Callable[[int], int]  # step to the size of its views
 Sample = tuple[np.ndarray, int, int, int, int, int, int, bool]  # the fields of Batch
-Views = tuple[np.ndarray, int, int]  # views, label, index
+View = tuple[np.ndarray, int, int]  # view, label, index
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ def collate_training(samples: Sequence[Sample]) -> Batch:
     return Batch(torch.from_numpy(np.stack(views)), *map(torch.tensor, numbers))
 
 
-class EvaluationViews(Dataset[Views]):
-    """Sample number to all views of a protocol."""
+class WatchedViews(Dataset[View]):
+    """Sample number to the view of a protocol of one."""
 
     def __init__(self, images: Images, ids: np.ndarray, protocol: SquareViews):
         self.images, self.ids, self.protocol = images, ids, protocol
@@ -85,20 +85,19 @@ class EvaluationViews(Dataset[Views]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, row: int) -> Views:
+    def __getitem__(self, row: int) -> View:
         index, size = int(self.ids[row]), self.protocol.size
         try:
             image = self.images.read(index)
         except Unreadable as error:
             log.warning("%s", error)
-            black = np.zeros((self.protocol.views, self.images.channels, size, size), np.uint8)
+            black = np.zeros((self.images.channels, size, size), np.uint8)
             return black, UNREADABLE, index
-        boxes = self.protocol(image.height, image.width)
-        views = np.stack([cut(image, box, size, self.protocol.resizes) for box in boxes])
-        return views, int(self.images.labels[index]), index
+        (box,) = self.protocol(image.height, image.width)
+        return cut(image, box, size, self.protocol.resizes), int(self.images.labels[index]), index
 
 
-def collate_evaluation(samples: Sequence[Views]) -> Batch:
+def collate_evaluation(samples: Sequence[View]) -> Batch:
     """A list of samples to one Batch."""
     views, labels, index = zip(*samples, strict=True)
     return still(torch.from_numpy(np.stack(views)), torch.tensor(labels), torch.tensor(index))
@@ -179,13 +178,13 @@ def evaluation(
     share: Share,
     num_workers: int | None,
     pin_memory: bool,
-) -> DataLoader[Views]:
-    """Every sample of `ids` exactly once over all devices."""
+) -> DataLoader[View]:
+    """Every sample of `ids` exactly once over all devices, in the view of a protocol of one."""
     _demand_any_order(images)
     mine = ids[share.rank :: share.world]
     return DataLoader(
-        EvaluationViews(images, mine, protocol),
-        batch_size=max(1, batch // protocol.views),
+        WatchedViews(images, mine, protocol),
+        batch_size=batch,
         collate_fn=collate_evaluation,
         num_workers=workers(num_workers),
         pin_memory=pin_memory,
