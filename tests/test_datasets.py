@@ -172,6 +172,20 @@ def test_a_missing_folder_is_a_problem(tmp_path: Path) -> None:
         folders.load(None)
 
 
+def test_val_alone_can_be_tested_on_and_whoever_wants_train_is_told(writable: Path) -> None:
+    whole = folders.load(str(writable))
+    shutil.rmtree(writable / "train")
+    dataset = folders.load(str(writable))
+    assert list(dataset.classes) == ["ant", "bee"]
+    assert dataset.reported.fingerprint() == whole.reported.fingerprint()
+    gray = dataset.train.with_channels(1)  # nobody's images yet
+    for wanted in (lambda: len(gray), lambda: gray.labels, lambda: gray.read(0)):
+        with pytest.raises(Problem, match=r"set/train does not exist\. Set data\.root=FOLDER"):
+            wanted()
+    with pytest.raises(Problem, match=r"val holds 2 class folders, expected 1000\."):
+        folders.imagenet(str(writable))
+
+
 def test_a_folder_without_classes_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "train" / ".cache").mkdir(parents=True)
     with pytest.raises(Problem, match=r"train holds no class folder\. Set data\.root=FOLDER"):

@@ -229,6 +229,20 @@ def test_statistics_come_from_the_checkpoint_and_no_pass_over_the_training_set(
     assert all(torch.equal(one, mean) for one in shown)
 
 
+def test_val_alone_is_enough_to_test_on_and_not_to_train_on(
+    run: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(photographs / "val", tmp_path / "alone" / "val")
+    here(monkeypatch, "run=run", "protocol=one_crop")
+    before = scores(run)["one_crop"]
+    shutil.rmtree(run / "evaluations", ignore_errors=True)
+    here(monkeypatch, "run=run", f"data.root={tmp_path}/alone", "protocol=one_crop")
+    assert scores(run)["one_crop"] == before
+    code, output = train(*NETWORK, f"data.root={tmp_path}/alone", cwd=tmp_path)
+    assert code == 1
+    assert output.strip().startswith(f"train.py: {tmp_path}/alone/train does not exist")
+
+
 def test_an_unreadable_image_counts_as_wrong_and_is_listed(
     run: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -301,6 +302,24 @@ def test_wrong_counts_are_refused(prepared: Path, expected: Expected, complaint:
         (prepared / "ILSVRC2012_img_val.tar").unlink()
     with pytest.raises(Problem, match=complaint):
         prepare(prepared, expected=expected, progress=False)
+
+
+def test_val_alone_is_prepared_where_no_training_images_are_expected(downloads: Path) -> None:
+    (downloads / "ILSVRC2012_img_train.tar").unlink()
+    with pytest.raises(Problem, match=r"(?s)train was not found.*val is enough: --expect-train 0"):
+        prepare(downloads, expected=SMALL, progress=False)
+    with pytest.raises(Problem, match="val holds 3 class folders, expected 1,000"):
+        prepare(downloads, expected=replace(SMALL, train=0, classes=1000), progress=False)
+    for archive in downloads.glob("ILSVRC*"):
+        archive.unlink()
+    report = prepare(downloads, expected=replace(SMALL, train=0), progress=False)
+    assert (report.train, report.val, report.wordnet_ids) == (0, 6, sorted(CLASSES))
+
+
+def test_the_classes_of_a_smaller_set_are_told_by_its_folders(downloads: Path) -> None:
+    (downloads / "ILSVRC2012_img_train.tar").unlink()
+    with pytest.raises(Problem, match="which classes it has"):
+        prepare(downloads, expected=replace(SMALL, train=0), progress=False)
 
 
 def test_a_class_short_of_validation_images_is_named(prepared: Path) -> None:

@@ -35,7 +35,13 @@ def main() -> int:
     )
     add("--synsets", type=Path, metavar="FILE", help="the kit's meta.mat, for ILSVRC ids")
     add("--check", action="store_true", dest="check_only", help="only check, change nothing")
-    add("--expect-train", type=int, default=official.train, metavar="N", help="%(default)s")
+    add(
+        "--expect-train",
+        type=int,
+        default=official.train,
+        metavar="N",
+        help="%(default)s; 0: val alone, which is enough to test trained networks",
+    )
     add("--expect-val", type=int, default=official.val, metavar="N", help="%(default)s")
     add("--expect-classes", type=int, default=official.classes, metavar="N", help="%(default)s")
     add("--beton", action="store_true", help="also write ROOT/train.beton and ROOT/val.beton")

@@ -35,24 +35,27 @@ PART = ("fraction", "per_class", "subset_seed", "minival", "candidate", "max_unr
 SHUFFLE = "shuffle"  # the one that loader=webdataset adds
 
 
-def data_module(config: dict[str, Any]) -> DataModule:
-    """Reads the data set and lays out its parts; the number of steps follows from their size."""
-    recipe, data = config["recipe"], config["data"]
-    dataset: Dataset = instantiate({k: v for k, v in data.items() if k not in (*PART, SHUFFLE)})
+def data_set(config: dict[str, Any]) -> Dataset:
+    """The images, as the loader reads them and with the channels that the recipe takes."""
+    recipe, data, loader = config["recipe"], config["data"], config["loader"]
+    found: Dataset = instantiate({k: v for k, v in data.items() if k not in (*PART, SHUFFLE)})
+    root, kind = data.get("root"), loader["kind"]
+    found = in_betons(found, config["choices"]["data"], kind, root, _against_ffcv(recipe))
+    found = in_shards(found, kind, root, loader.get("shards"), loader.get("cache"))
     channels = recipe["channels"]
-    chosen, kind = config["choices"]["data"], config["loader"]["kind"]
-    dataset = in_betons(dataset, chosen, kind, data.get("root"), _against_ffcv(recipe))
-    elsewhere = config["loader"].get("shards"), config["loader"].get("cache")
-    dataset = in_shards(dataset, kind, data.get("root"), *elsewhere)
-    dataset = Dataset(
-        dataset.classes,
-        dataset.train.with_channels(channels),
-        dataset.reported.with_channels(channels),
-        dataset.reported_name,
+    return replace(
+        found,
+        train=found.train.with_channels(channels),
+        reported=found.reported.with_channels(channels),
     )
+
+
+def data_module(config: dict[str, Any]) -> DataModule:
+    """Lays out the parts of the data set; the number of steps follows from their size."""
+    recipe, data = config["recipe"], config["data"]
     online, augment = recipe["online"], recipe.get("augment")
     module = DataModule(
-        dataset,
+        data_set(config),
         part=data,
         held_out=data["minival"] if listens(recipe) or data.get("candidate") else 0,
         crop=instantiate(recipe["crop"]),

@@ -19,6 +19,7 @@ from topfive.evaluation import counting
 from topfive.evaluation.averages import Averages
 from topfive.evaluation.counting import Split
 from topfive.identity import identity
+from topfive.loaders.betons import storage_departures
 from topfive.loaders.datamodule import DataModule
 from topfive.origin import origin
 from topfive.problems import Problem
@@ -84,7 +85,7 @@ def record(
         ablation=config["choices"]["ablation"],
         seed=config["seed"],
         scores=tuple(scores),
-        departures=(*departures(config, selection), *data.departures),
+        departures=(*departures(config, selection), *storage_departures(data.dataset)),
         started_from=predecessors.origin(config),
         trained_on={
             "split": "train",

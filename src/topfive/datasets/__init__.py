@@ -1,5 +1,5 @@
 """What is read: one file per set, each with a `load` that returns a `Dataset`."""
 
-from topfive.datasets.images import Dataset, Images, Photographs, Pixels, Unreadable
+from topfive.datasets.images import Dataset, Images, Missing, Photographs, Pixels, Unreadable
 
-__all__ = ["Dataset", "Images", "Photographs", "Pixels", "Unreadable"]
+__all__ = ["Dataset", "Images", "Missing", "Photographs", "Pixels", "Unreadable"]

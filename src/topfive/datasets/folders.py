@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 
 from topfive.datasets import beton, shards
-from topfive.datasets.images import Dataset, Photographs
+from topfive.datasets.images import Dataset, Images, Missing, Photographs
 from topfive.problems import Problem
 
 ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
@@ -20,7 +21,7 @@ def load(root: str | None, expect_classes: int | None = None, remedy: str = "") 
     """Classes are the folders of root/train in alphabetical order: WordNet ids sort as ILSVRC's do.
 
     Where the folders have gone and root/train.beton and root/val.beton are there, they are the set, else
-    root/train.shards and root/val.shards.
+    root/train.shards and root/val.shards. root/val alone is a set that can be tested on: its `train` is Missing.
     Raises Problem where a folder is missing or empty, the number of classes is not `expect_classes`, or
     train and val disagree about the classes; `remedy` closes the message.
     """
@@ -28,30 +29,34 @@ def load(root: str | None, expect_classes: int | None = None, remedy: str = "") 
         raise Problem("no folder is named: set data.root=FOLDER, which holds train/ and val/.")
     base = Path(root)
     ending = None if (base / "train").is_dir() else _ending(base)
+    alone = ending is None and not (base / "train").is_dir() and (base / "val").is_dir()
     classes: dict[str, list[str]] = {
         split: STORED[ending].report(base / f"{split}.{ending}")["classes"]
         if ending
         else _classes(base / split, remedy)
-        for split in SPLITS
+        for split in (SPLITS[1:] if alone else SPLITS)
     }
-    if classes["train"] != classes["val"]:
-        odd = sorted(set(classes["train"]) ^ set(classes["val"]))
+    first, names = next(iter(classes.items()))
+    if classes["val"] != names:
+        odd = sorted(set(names) ^ set(classes["val"]))
         raise Problem(
             f"{base}/train and {base}/val hold different classes: {', '.join(odd[:5])}"
             f"{' and more' if len(odd) > 5 else ''}. Both must have the same folders. {remedy}".rstrip()
         )
-    if expect_classes is not None and len(classes["train"]) != expect_classes:
+    if expect_classes is not None and len(names) != expect_classes:
         raise Problem(
-            f"{base}/train holds {len(classes['train'])} class folders, expected {expect_classes}. "
+            f"{base}/{first} holds {len(names)} class folders, expected {expect_classes}. "
             f"{remedy or 'Name the right folder with data.root=FOLDER.'}"
         )
-    train, val = (
-        STORED[ending].load(base / f"{split}.{ending}")
+    images: dict[str, Images] = {
+        split: STORED[ending].load(base / f"{split}.{ending}")
         if ending
         else _photographs(base / split, names, remedy)
-        for split, names in classes.items()
-    )
-    return Dataset(classes["train"], train, val, "val")
+        for split in classes
+    }
+    if alone:
+        images["train"] = cast(Images, Missing(_absence(base / "train", remedy)))
+    return Dataset(names, images["train"], images["val"], "val")
 
 
 def imagenet(root: str) -> Dataset:
@@ -70,10 +75,7 @@ def _ending(base: Path) -> str | None:
 
 def _classes(folder: Path, remedy: str) -> list[str]:
     if not folder.is_dir():
-        raise Problem(
-            f"{folder.resolve()} does not exist. Set data.root=FOLDER to the folder that holds train/ and "
-            f"val/; relative folders start where you stand: run from the repository's root. {remedy}".rstrip()
-        )
+        raise Problem(_absence(folder, remedy))
     classes = sorted(e.name for e in os.scandir(folder) if e.is_dir() and _is_visible(e.name))
     if not classes:
         raise Problem(
@@ -81,6 +83,13 @@ def _classes(folder: Path, remedy: str) -> list[str]:
             f"train/CLASS/ and val/CLASS/. {remedy}".rstrip()
         )
     return classes
+
+
+def _absence(folder: Path, remedy: str) -> str:
+    return (
+        f"{folder.resolve()} does not exist. Set data.root=FOLDER to the folder that holds train/ and "
+        f"val/; relative folders start where you stand: run from the repository's root. {remedy}".rstrip()
+    )
 
 
 def _photographs(folder: Path, classes: list[str], remedy: str) -> Photographs:

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from topfive.datasets.imagenet_classes import agreement_with_real, wordnet_ids
@@ -19,15 +19,19 @@ NAMED = 20  # so many files a message names; the report names all
 
 @dataclass(frozen=True)
 class Expected:
-    """How much must be there; by default all of ILSVRC-2012."""
+    """How much must be there; by default all of ILSVRC-2012. train: 0 where val alone is wanted, to test on."""
 
     train: int = 1_281_167
     val: int = 50_000
     classes: int = 1000
 
     @property
-    def is_official(self) -> bool:
-        return self == Expected()
+    def has_official_val(self) -> bool:
+        return replace(self, train=0) == Expected(train=0)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return SPLITS if self.train else ("val",)
 
 
 @dataclass
@@ -65,9 +69,9 @@ def check(root: Path, expected: Expected, labels: Mapping[str, str], progress: b
 
     labels: WordNet id by file stem, to compare the validation folders with; may be empty.
     """
-    files = _survey(root, progress)
-    folders = {split: _classes(root / split) for split in SPLITS}
-    report = Report(wordnet_ids=folders["train"])
+    folders = {split: _classes(root / split) for split in expected.splits}
+    files = _survey(root, folders, progress)
+    report = Report(wordnet_ids=folders[expected.splits[0]])
     report.train, report.val = (sum(file.split == split for file in files) for split in SPLITS)
     odd = [file for file in files if file.verdict != "JPEG"]
     report.damaged = {str(file): file.verdict for file in odd if file.verdict in DAMAGED}
@@ -78,7 +82,7 @@ def check(root: Path, expected: Expected, labels: Mapping[str, str], progress: b
     report.problems += _class_problems(folders, expected)
     report.problems += _count_problems(report, files, expected)
     report.problems += _label_problems(files, labels)
-    if expected.is_official and not report.problems:
+    if expected.has_official_val and not report.problems:
         placed = {PurePosixPath(f.name).stem: f.wordnet_id for f in files if f.split == "val"}
         report.agreement_with_real = agreement = agreement_with_real(placed)
         if agreement is not None and agreement < 0.85:
@@ -95,9 +99,9 @@ def check(root: Path, expected: Expected, labels: Mapping[str, str], progress: b
     return report
 
 
-def _survey(root: Path, progress: bool) -> list[_File]:
+def _survey(root: Path, folders: Mapping[str, list[str]], progress: bool) -> list[_File]:
     """Every file in a class folder, in alphabetical order; hidden files are passed over."""
-    homes = [(split, name) for split in SPLITS for name in _classes(root / split)]
+    homes = [(split, name) for split, names in folders.items() for name in names]
 
     def look(home: tuple[str, str]) -> list[_File]:
         folder = root / home[0] / home[1]
@@ -131,7 +135,7 @@ def _class_problems(folders: Mapping[str, list[str]], expected: Expected) -> lis
             problems.append(
                 f"{split} holds {len(found):,} class folders, expected {expected.classes:,}."
             )
-        wanted = official or set(folders["train"])
+        wanted = official or set(folders[expected.splits[0]])
         if missing := sorted(wanted - set(found)):
             problems.append(f"{split} lacks the classes {_some(missing)}.")
         if unknown := sorted(set(found) - wanted):

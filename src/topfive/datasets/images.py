@@ -5,10 +5,12 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from topfive.problems import Problem
 
 MODES = {1: "L", 3: "RGB"}
 
@@ -152,6 +154,23 @@ class Photographs:
         """A digest that changes with any file's name, class or size, and with the channels."""
         sizes = ((self.root / file).stat().st_size for file in self.files)
         return fingerprint(self.channels, self.files, self.labels, sizes)
+
+
+class Missing:
+    """Stands for a split that is not there: whoever asks for its images gets a Problem that says `why`."""
+
+    def __init__(self, why: str):
+        self._why = why
+
+    def __len__(self) -> int:
+        raise Problem(self._why)
+
+    def __getattr__(self, name: str) -> Any:
+        raise Problem(self._why)
+
+    def with_channels(self, channels: int) -> "Missing":
+        """The same."""
+        return self
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,14 @@ def prepare(
     labels = labels or _present(root, *LABEL_FILES)
     if check_only:
         train_tar = val_tar = None
-    _require(root, {"train": train_tar or train.is_dir(), "val": val_tar or val.is_dir()})
+    have = {"train": train_tar or train.is_dir(), "val": val_tar or val.is_dir()}
+    _require(root, {split: have[split] for split in wanted.splits})
 
-    if train_tar:
+    if wanted.train and train_tar:
         imagenet_unpack.train_archive(train_tar, train, progress)
-    elif not check_only:
+    elif wanted.train and not check_only:
         imagenet_unpack.loose_class_archives(train, progress)
-    wordnet_ids = _wordnet_ids(train, wanted)
+    wordnet_ids = _wordnet_ids(root / wanted.splits[0], wanted)
     flat = bool(val_tar) or imagenet_unpack.lies_flat(val)
     label_of = _labels(labels, synsets, wordnet_ids, wanted) if labels else {}
     if flat and not label_of and not check_only:
@@ -84,7 +85,8 @@ def _require(root: Path, have: Mapping[str, object]) -> None:
             f"  2. From ILSVRC-2012, download {imagenet_unpack.TRAIN_TAR} (138 GiB),\n"
             f"     {imagenet_unpack.VAL_TAR} (6.3 GiB) and {imagenet_labels.DEVKIT} (2.5 MB)\n"
             f"     to {root}\n"
-            f"  3. python data/imagenet/prepare.py --root {root}"
+            f"  3. python data/imagenet/prepare.py --root {root}\n"
+            "To test trained networks, val is enough: --expect-train 0"
         )
 
 
@@ -97,12 +99,17 @@ def _unlabeled(root: Path) -> str:
     )
 
 
-def _wordnet_ids(train: Path, expected: Expected) -> Sequence[str]:
-    """In the order of the class index: ILSVRC's own, or for fewer classes those of train."""
+def _wordnet_ids(split: Path, expected: Expected) -> Sequence[str]:
+    """In the order of the class index: ILSVRC's own, or for fewer classes those of `split`."""
     official = imagenet_classes.wordnet_ids()
     if expected.classes == len(official):
         return official
-    return sorted(folder.name for folder in train.iterdir() if folder.is_dir())
+    if not split.is_dir():
+        raise Problem(
+            f"{split} does not exist, and nothing else says which classes it has: sort the images into class folders "
+            f"there, or leave out --expect-classes for all of ILSVRC-2012."
+        )
+    return sorted(folder.name for folder in split.iterdir() if folder.is_dir())
 
 
 def _labels(

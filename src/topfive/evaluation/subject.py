@@ -12,9 +12,10 @@ from omegaconf import OmegaConf
 from topfive import build, trained
 from topfive.config import CONF, options
 from topfive.crops import FILTERS
+from topfive.datasets import Dataset
 from topfive.evaluation.counting import Split
 from topfive.identity import digest, identity
-from topfive.loaders.datamodule import DataModule
+from topfive.loaders.betons import storage_departures
 from topfive.problems import Problem
 from topfive.protocols import Protocol
 from topfive.results import Json
@@ -70,10 +71,9 @@ def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
     if not config:
         trained.load(run, weights)  # raises what is to be said
     data = _data(config)
-    names = data.dataset.classes
     if network is None:
-        network = trained.load(run, weights, asked["model"], classes=len(names))
-    split = Split.reported(data.dataset, config["choices"]["data"])
+        network = trained.load(run, weights, asked["model"], classes=len(data.classes))
+    split = Split.reported(data, config["choices"]["data"])
     return Subject(
         trained=replace(network, config=config),
         config=config,
@@ -83,15 +83,14 @@ def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
         identity=identity(config) if checkpoint else digest([network.origin, config["model"]]),
         own_data=own,
         checkpoint=checkpoint,
-        data_departures=data.departures,
+        data_departures=storage_departures(data),
     )
 
 
-def _data(config: dict[str, Any]) -> DataModule:
-    """A minival is held out from what trained, of which nothing is used here but by a candidate."""
+def _data(config: dict[str, Any]) -> Dataset:
+    """What was trained on need not be there, but for a candidate, whose minival is held out from it."""
     candidate = config["data"].get("candidate")
-    held_out = {} if candidate else {"minival": 0}
-    return build.data_module({**config, "data": {**config["data"], **held_out}})
+    return build.data_module(config).dataset if candidate else build.data_set(config)
 
 
 def _own_data(config: dict[str, Any], asked: Mapping[str, Any], choices: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from topfive.datasets import Dataset, Images, Photographs, Pixels, beton
+from topfive.datasets import Dataset, Images, Missing, Photographs, Pixels, beton
 from topfive.datasets.beton import Beton
 from topfive.problems import Problem
 
@@ -45,7 +45,9 @@ def in_betons(
     set's `name` before it. `obstacle` is what in the recipe speaks against FFCV. loader=auto says in a
     line why a set of photographs is not read so; for loader=ffcv the same is a Problem.
     """
-    if kind not in ("auto", "ffcv") or (kind == "auto" and isinstance(dataset.train, Pixels)):
+    if kind not in ("auto", "ffcv") or (
+        kind == "auto" and isinstance(dataset.train, Pixels | Missing)
+    ):
         return dataset
     prefix = f"{name}." if isinstance(dataset.train, Pixels) else ""
     splits = {"train": dataset.train, dataset.reported_name: dataset.reported}
@@ -62,6 +64,16 @@ def in_betons(
         _say(problem)
         return dataset
     return replace(dataset, train=train, reported=reported)
+
+
+def storage_departures(dataset: Dataset) -> list[str]:
+    """One line for every split whose pixels are not those of the files, as a record lists it."""
+    splits = {"train": dataset.train, dataset.reported_name: dataset.reported}
+    return [
+        f"data.{name} kept as {images.storage} (paper: the files as they are)"
+        for name, images in splits.items()
+        if isinstance(images, Beton) and images.storage not in beton.EXACT
+    ]
 
 
 def _stored(images: Images, folder: str | None, name: str) -> Beton:

@@ -14,7 +14,7 @@ from topfive import checkpoints, streams
 from topfive.choice import MINIVAL
 from topfive.crops import Crop, Shift
 from topfive.datasets import Dataset, Images, Pixels
-from topfive.datasets.beton import EXACT, Beton
+from topfive.datasets.beton import Beton
 from topfive.datasets.shards import Shards
 from topfive.datasets.subset import draw, hold_out
 from topfive.lanes import LaneOrder
@@ -151,16 +151,6 @@ class DataModule(pl.LightningDataModule):
         """Whether FFCV's loader serves this split."""
         wanted = self.settings.kind in ("auto", "ffcv") and self.augment is None
         return wanted and isinstance(images, Beton) and images.channels == 3 and not absence()
-
-    @property
-    def departures(self) -> list[str]:
-        """One line for every split whose pixels are not those of the files, as a record lists it."""
-        splits = {"train": self.dataset.train, self.dataset.reported_name: self.dataset.reported}
-        return [
-            f"data.{name} kept as {images.storage} (paper: the files as they are)"
-            for name, images in splits.items()
-            if isinstance(images, Beton) and images.storage not in EXACT
-        ]
 
     @property
     def threads(self) -> int:
