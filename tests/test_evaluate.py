@@ -189,7 +189,7 @@ def test_other_data_have_a_record_of_their_own(
         (other / split / "ant").rename(other / split / "bee")
         (other / split / "aaa").rename(other / split / "ant")
     here(monkeypatch, "run=run", "data=folder", f"data.root={other}")
-    folder = run / "evaluations" / "last" / "folder"
+    folder = run / "evaluations" / "last-3" / "folder"
     record = json.loads((folder / "result.json").read_text())
     assert "data=folder, on which it was not trained" in record["departures"]
     (score,) = record["scores"]
@@ -204,12 +204,18 @@ def test_a_snapshot_has_a_record_that_says_of_which_step(
     shutil.copy(run / "last.ckpt", run / "early.ckpt")
     before = (run / "result.json").read_text()
     here(monkeypatch, "run=run/early.ckpt")
-    record = json.loads((run / "evaluations" / "early" / "result.json").read_text())
+    record = json.loads((run / "evaluations" / "early-3" / "result.json").read_text())
     assert (run / "result.json").read_text() == before
     whole = json.loads(before)
     assert record["identity"] == whole["identity"]
     expected = [*whole["departures"], "the weights of step 3, from early.ckpt"]
     assert sorted(record["departures"]) == sorted(expected)
+    # The run has gone on and saved again: what was found before is of other weights.
+    later = torch.load(run / "early.ckpt", weights_only=True)
+    torch.save({**later, "global_step": 5}, run / "early.ckpt")
+    here(monkeypatch, "run=run/early.ckpt", "protocol=ten_crop")
+    assert set(scores(run / "evaluations" / "early-5")) == {"ten_crop"}
+    assert set(scores(run / "evaluations" / "early-3")) == {"one_crop_32_of_36"}
 
 
 def test_a_filter_that_is_asked_for_is_recorded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

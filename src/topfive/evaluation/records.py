@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from topfive import checkpoints, choice, conclude, results
+from topfive import choice, conclude, results
 from topfive.departures import departures
 from topfive.evaluation.conclusion import merged
 from topfive.evaluation.subject import Subject
@@ -33,7 +33,7 @@ def _made(subject: Subject, trainer: pl.Trainer) -> Record:
     """Of weights without a record: foreign ones, a snapshot, or a run on other data than its own."""
     config, model = subject.config, subject.config["choices"]["model"]
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    step, listed = _history(subject)
+    listed = _history(subject)
     if not subject.own_data:
         listed.append(f"data={subject.split.data}, on which it was not trained")
     return Record(
@@ -47,7 +47,7 @@ def _made(subject: Subject, trainer: pl.Trainer) -> Record:
         scores=(),
         departures=tuple(listed),
         trained_on=_trained_on(subject),
-        iterations=step,
+        iterations=subject.step,
         epochs=0.0,
         train={},
         config=conclude.without_paths(config),
@@ -60,13 +60,12 @@ def _made(subject: Subject, trainer: pl.Trainer) -> Record:
     )
 
 
-def _history(subject: Subject) -> tuple[int, list[str]]:
-    """Updates behind the weights, and what departs from the paper in how they came about."""
+def _history(subject: Subject) -> list[str]:
+    """What departs from the paper in how the weights came about."""
     if subject.checkpoint is None:
-        return 0, list(subject.trained.departures)
+        return list(subject.trained.departures)
     own = departures(subject.config, choice.of(subject.config))
-    step = int(checkpoints.read(subject.checkpoint, "global_step", "name another.", mmap=True))
-    return step, [*own, f"the weights of step {step}, from {subject.checkpoint.name}"]
+    return [*own, f"the weights of step {subject.step}, from {subject.checkpoint.name}"]
 
 
 def _trained_on(subject: Subject) -> Mapping[str, Json]:

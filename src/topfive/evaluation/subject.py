@@ -9,7 +9,7 @@ import numpy as np
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from topfive import build, trained
+from topfive import build, checkpoints, trained
 from topfive.config import CONF, options
 from topfive.crops import FILTERS
 from topfive.datasets import Dataset
@@ -29,8 +29,8 @@ FOREIGN = Path("outputs") / "foreign"
 class Subject:
     """folder: where predictions and record go. identity: of the run, or of the foreign weights.
 
-    own_data: whether the images are of the set that the network was trained on. checkpoint: of a run.
-    data_departures: in how its images are kept.
+    own_data: whether the images are of the set that the network was trained on. checkpoint: of a run; step: its
+    updates. data_departures: in how its images are kept.
     """
 
     trained: Trained
@@ -41,6 +41,7 @@ class Subject:
     identity: str
     own_data: bool
     checkpoint: Path | None
+    step: int
     data_departures: Sequence[str]
 
     @property
@@ -74,15 +75,21 @@ def of(asked: Mapping[str, Any], choices: Mapping[str, Any]) -> Subject:
     if network is None:
         network = trained.load(run, weights, asked["model"], classes=len(data.classes))
     split = Split.reported(data, config["choices"]["data"])
+    step = (
+        int(checkpoints.read(checkpoint, "global_step", "name another.", mmap=True))
+        if checkpoint
+        else 0
+    )
     return Subject(
         trained=replace(network, config=config),
         config=config,
         split=split if network.classes is None else _mapped(split, network.classes),
         protocols=_protocols(asked, choices, config),
-        folder=_folder(network, checkpoint, config, own),
+        folder=_folder(network, checkpoint, step, config, own),
         identity=identity(config) if checkpoint else digest([network.origin, config["model"]]),
         own_data=own,
         checkpoint=checkpoint,
+        step=step,
         data_departures=storage_departures(data),
     )
 
@@ -155,13 +162,16 @@ def _protocol(section: Any, config: Mapping[str, Any]) -> Protocol:
 
 
 def _folder(
-    network: Trained, checkpoint: Path | None, config: Mapping[str, Any], own: bool
+    network: Trained, checkpoint: Path | None, step: int, config: Mapping[str, Any], own: bool
 ) -> Path:
-    """The run's directory for its final weights on its own data; else one that says what is tested."""
+    """The run's directory for its final weights on its own data; else one that says what is tested.
+
+    With the step: an unfinished run's checkpoint holds other weights later.
+    """
     data = config["choices"]["data"]
     if checkpoint is None:
         return FOREIGN / network.name / ("" if own else data)
     finished = checkpoint.name == CHECKPOINT and (checkpoint.parent / RESULT).exists()
     if finished and own:
         return checkpoint.parent
-    return checkpoint.parent / "evaluations" / checkpoint.stem / ("" if own else data)
+    return checkpoint.parent / "evaluations" / f"{checkpoint.stem}-{step}" / ("" if own else data)
