@@ -67,7 +67,7 @@ def _moments(images: Images, ids: np.ndarray, progress: bool) -> np.ndarray:
         steps = -(-len(ids) // CHUNK)
     else:
         loader = evaluation(images, ids, OneCrop(SIDE, SIDE), 64, Share(), None, False)
-        chunks = (batch.images[batch.labels >= 0, 0].numpy() for batch in loader)
+        chunks = (batch.images[batch.labels >= 0].numpy() for batch in loader)
         steps = len(loader)
     told = "colors of the training set"
     for chunk in track(chunks, told, total=steps, disable=not progress):

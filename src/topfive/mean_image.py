@@ -57,7 +57,7 @@ def _mean(images: Images, ids: np.ndarray, protocol: SquareViews, progress: bool
     total, count = np.zeros((images.channels, size, size)), 0
     loader = evaluation(images, ids, protocol, 64, Share(), None, False)
     for batch in track(loader, "mean image of the training set", disable=not progress):
-        readable = batch.images[batch.labels >= 0, 0]
+        readable = batch.images[batch.labels >= 0]
         total += readable.sum(0).numpy()
         count += len(readable)
     mean: np.ndarray = (total / max(1, count)).astype(np.float32)
