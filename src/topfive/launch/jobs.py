@@ -72,19 +72,20 @@ def composed(
     context: HydraContext, master: DictConfig, overrides: Sequence[Sequence[str]], first: int
 ) -> list[Job]:
     """The jobs of a multirun, numbered from `first`. Raises Problem where one of them cannot be."""
-    jobs = [job(context, master, one, number) for number, one in enumerate(overrides, first)]
-    for one in jobs:
-        if one.config["resume"] not in (None, AUTO, SWEEP):
+    setup_globals()
+    jobs = []
+    for number, one in enumerate(overrides, first):
+        jobs.append(job(context, master, one, number))
+        if (resume := jobs[-1].config["resume"]) not in (None, AUTO, SWEEP):
             raise Problem(
-                f"resume={one.config['resume']}: a job of a launcher goes on where it was, however often it starts. "
-                f"Leave resume out, and delete what is to be done again."
+                f"resume={resume}: a job of a launcher goes on where it was, however often it starts. Leave resume "
+                f"out, and delete what is to be done again."
             )
     return jobs
 
 
 def job(context: HydraContext, master: DictConfig, overrides: Sequence[str], number: int) -> Job:
     """One job of a multirun. Raises Problem where it cannot be."""
-    setup_globals()
     config = context.config_loader.load_sweep_config(master, list(overrides))
     with open_dict(config):
         config.hydra.job.id = config.hydra.job.num = number
